@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# GGMK. `make help` lists the targets; variants: CC=clang SAN=asan|ubsan|tsan DEBUG=1
+# STRIP_TRACE=1 V=1. Everything is built under build/<variant>/<port>/.
+
+.DEFAULT_GOAL := lib
+include mk/config.mk
+include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk examples/*/rules.mk)
+include mk/build.mk
+include mk/test.mk
+include $(wildcard bench/rules.mk)
+include mk/install.mk
+
+help:
+	@echo 'lib            build/libgmk_cpu.a (and libgmk_test.a)'
+	@echo 'demo           build and run the main job: examples/pipeline'
+	@echo 'test           all unit tests on linux and on the simulated machine'
+	@echo 'test-ring test-alloc test-sched test-chan test-module test-worker test-boot'
+	@echo 'sim            SEEDS=500 seeds of the random storm on the simulated machine'
+	@echo 'mutants        planted bugs, each of which sim must find'
+	@echo 'stress         the random storm on threads, SECONDS=60 (with SAN=tsan or asan)'
+	@echo 'bench          ours beside peers (needs setup.sh --full)'
+	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'
+	@echo 'headers-check  every public header alone under every compiler present'
+	@echo 'check          lint headers-check test sim mutants install-check docs-check'
+	@echo 'install        PREFIX=/usr/local DESTDIR='
+	@echo 'clean'
+
+clean:
+	rm -rf build
+
+.PHONY: help clean

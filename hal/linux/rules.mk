@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+HAL_linux_SRCS := $(addprefix hal/linux/,thread.c lock.c park.c time.c mem.c)
+TESTMAIN_linux_SRCS := hal/linux/test_main.c

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ * Boot, halt, submission from outside, ticks, audit, attached threads.
+ * Floor: F2. gmk_kernel_t is storage that the caller provides; its contents are
+ * private. Kernels share nothing: several may run in one process.
+ * Across fork: the child has no workers; it must only _exit or exec. In a signal
+ * handler: gmk_strerror and gmk_version only.
+ * Source: SPEC SYS-11 to SYS-14, V-23; ARCHITECTURE R8, R13, R19, R21. */
+#ifndef GGMK_BOOT_H
+#define GGMK_BOOT_H
+
+#include "ggmk/module.h"
+#include "ggmk/types.h"
+
+struct gmk_kernel {
+    uint64_t opaque[48];
+};
+
+/* gmk_boot_cfg_t.flags */
+#define GMK_BOOT_NO_LINKED_MODULES 0x1u /* register the array only */
+#define GMK_BOOT_PIN_WORKERS 0x2u       /* worker i runs on processor i mod n */
+#define GMK_BOOT_AUTO_TICK 0x4u         /* one tick a millisecond of the clock */
+
+/* A zero field takes its default from ggmk/config.h. Capacities are rounded up to
+ * powers of two. */
+typedef struct gmk_boot_cfg {
+    size_t arena_size; /* bytes; at least 1 MiB is useful */
+    uint32_t n_workers;
+    uint32_t n_tenants;
+    uint32_t flags;
+    uint32_t rq_slots;         /* per priority */
+    uint32_t lq_slots;         /* per worker */
+    uint32_t inbox_slots;      /* per worker */
+    uint32_t evq_slots;        /* timers and retries */
+    uint32_t overflow_slots;
+    uint32_t trace_slots;      /* records per ring */
+    uint32_t batch_size;       /* tasks between two looks at the clock */
+    uint64_t spin_cycles;      /* search before parking */
+    uint64_t halt_timeout_ns;  /* of gmk_halt */
+    uint64_t park_timeout_ns;  /* longest sleep; 0: none, as it should be */
+} gmk_boot_cfg_t;
+
+/* The books of a kernel, in deliveries.
+ * balanced: accepted == completed + failed + dead + queued. */
+typedef struct gmk_audit_report {
+    uint64_t accepted, completed, failed, dead, queued;
+    uint64_t payloads_live; /* payload blocks not yet freed */
+    bool balanced;
+    char stuck[128]; /* what cannot proceed, and why; empty if nothing */
+} gmk_audit_report_t;
+
+/* A thread's own context on a kernel: counters, trace ring, memory cache. */
+typedef struct gmk_host {
+    uint64_t opaque[24];
+} gmk_host_t;
+
+GMK_EXTERN_C_BEGIN
+
+/* Starts a kernel in *k: arena, scheduler, channels, modules (init in order), workers.
+ * pre: *k is not a running kernel; cfg may be null; mods may be null if n_mods is 0.
+ * ownership: the module structures must outlive the kernel.
+ * returns: GMK_OK; GMK_E_INVALID, GMK_E_LIMIT, GMK_E_WIRING, GMK_E_INIT, GMK_E_CPU,
+ * GMK_E_UNSUPPORTED, GMK_ALLOC_FAIL, each undone whole, with its story in
+ * gmk_boot_error(k). threads: one. source: SYS-11, SYS-12. */
+int gmk_boot(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, uint32_t n_mods);
+
+/* What the last gmk_boot of *k refused, why, and what to do; "" after success. */
+const char *gmk_boot_error(const gmk_kernel_t *k);
+
+/* Ends a kernel within cfg.halt_timeout_ns; see gmk_halt_timeout. */
+int gmk_halt(gmk_kernel_t *k);
+
+/* Closes the kernel to new work from outside, lets the workers drain what is queued,
+ * dead-letters what is still there when four fifths of timeout_ns have passed and all
+ * timers, runs fini in reverse order, audits and frees everything.
+ * report (may be null) receives the books. Attached threads end with the kernel: their
+ * contexts must not be in use.
+ * returns: GMK_OK; GMK_E_UNBALANCED; GMK_E_INVALID (no running kernel); GMK_E_TIMEOUT
+ * when a handler never returned: report->stuck names it, the kernel's memory is kept
+ * for it, and *k must stay. threads: one, not a handler. blocks. source: R8. */
+int gmk_halt_timeout(gmk_kernel_t *k, uint64_t timeout_ns, gmk_audit_report_t *report);
+
+/* Submits a copy of *t from any thread outside the kernel's handlers.
+ * returns: GMK_OK, GMK_E_INVALID, GMK_E_NO_HANDLER, GMK_E_TENANT, GMK_E_FULL (back off
+ * and try again), GMK_E_HALTING. ownership: as gmk_emit.
+ * threads: any. cost: one ring push, two read-modify-writes. source: SYS-12. */
+int gmk_submit(gmk_kernel_t *k, gmk_task_t *t);
+
+/* Up to n tasks in one push. returns: how many were taken (the first ones; fewer than n
+ * when the queue is full or a task is refused), or a negative code as gmk_submit when
+ * the first is refused. */
+GMK_NODISCARD int gmk_submit_batch(gmk_kernel_t *k, gmk_task_t *t, uint32_t n);
+
+/* As gmk_emit_to, gmk_emit_after and gmk_emit_at_tick, from outside. */
+GMK_NODISCARD int gmk_submit_to(gmk_kernel_t *k, gmk_task_t *t, uint32_t worker);
+GMK_NODISCARD int gmk_submit_after(gmk_kernel_t *k, gmk_task_t *t, uint64_t delay_ns);
+GMK_NODISCARD int gmk_submit_at_tick(gmk_kernel_t *k, gmk_task_t *t, uint32_t tick);
+
+/* Moves the logical tick forward by one and wakes what is due. threads: any. */
+void gmk_tick_advance(gmk_kernel_t *k);
+uint32_t gmk_tick_now(const gmk_kernel_t *k);
+
+/* Waits until no delivery is queued or running and no timer is due, at most
+ * timeout_ns. returns: GMK_OK, GMK_E_TIMEOUT, GMK_E_INVALID. threads: any, not a
+ * handler. Other submitters may of course undo it. */
+GMK_NODISCARD int gmk_wait_idle(gmk_kernel_t *k, uint64_t timeout_ns);
+
+/* Sums the books. They are exact only when nobody runs (before the first submit, after
+ * gmk_wait_idle with no other submitters). returns: GMK_OK, GMK_E_UNBALANCED,
+ * GMK_E_INVALID. threads: any. source: R8. */
+GMK_NODISCARD int gmk_audit(gmk_kernel_t *k, gmk_audit_report_t *out);
+
+/* Gives the calling thread a context, in *h, for every call that takes one; yields and
+ * retries have no meaning there. returns: the context, null when GMK_MAX_HOSTS threads
+ * are attached or the kernel halts. threads: any; the context is that thread's own.
+ * source: R21. */
+gmk_ctx_t *gmk_host_attach(gmk_kernel_t *k, gmk_host_t *h);
+
+/* Ends it. returns: GMK_OK, GMK_E_INVALID. threads: the one that attached. */
+int gmk_host_detach(gmk_host_t *h);
+
+GMK_EXTERN_C_END
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ * Every limit and default in one place; each can be set on the compiler's command
+ * line, and static assertions prove that they fit together.
+ * Floor: F0. Source: SPEC SYS-21, SYS-22. */
+#ifndef GGMK_CONFIG_H
+#define GGMK_CONFIG_H
+
+#include "ggmk/base/compiler.h"
+
+#define GMK_VERSION(major, minor, patch)                                                           \
+    (((uint32_t)(major) << 16) | ((uint32_t)(minor) << 8) | (uint32_t)(patch))
+#define GMK_VERSION_CURRENT GMK_VERSION(0, 2, 0)
+#define GMK_VERSION_TEXT "0.2.0"
+
+/* Limits. Identifiers 1..GMK_MAX_CHANNELS name channels, 0 is direct submission. */
+#ifndef GMK_MAX_CHANNELS
+#define GMK_MAX_CHANNELS 256
+#endif
+#ifndef GMK_MAX_CHAN_SUBS
+#define GMK_MAX_CHAN_SUBS 32
+#endif
+#define GMK_CHAN_MAX_SUBS GMK_MAX_CHAN_SUBS
+#ifndef GMK_MAX_CHAN_NAME
+#define GMK_MAX_CHAN_NAME 64
+#endif
+#ifndef GMK_MAX_MODULES
+#define GMK_MAX_MODULES 64
+#endif
+#ifndef GMK_MAX_HANDLERS
+#define GMK_MAX_HANDLERS 256 /* types 1..255; also the bound of (module, type) pairs */
+#endif
+#ifndef GMK_MAX_WORKERS
+#define GMK_MAX_WORKERS 32
+#endif
+#ifndef GMK_MAX_HOSTS
+#define GMK_MAX_HOSTS 16 /* threads attached by gmk_host_attach at one time */
+#endif
+#ifndef GMK_MAX_TENANTS
+#define GMK_MAX_TENANTS 16
+#endif
+
+/* Boot defaults: a zero field of gmk_boot_cfg_t takes these. */
+#ifndef GMK_DEFAULT_ARENA_BYTES
+#define GMK_DEFAULT_ARENA_BYTES (64u << 20)
+#endif
+#ifndef GMK_DEFAULT_WORKERS
+#define GMK_DEFAULT_WORKERS 4
+#endif
+#ifndef GMK_CHAN_DEFAULT_SLOTS
+#define GMK_CHAN_DEFAULT_SLOTS 1024
+#endif
+#ifndef GMK_RQ_DEFAULT_CAP
+#define GMK_RQ_DEFAULT_CAP 4096 /* per priority */
+#endif
+#ifndef GMK_LQ_DEFAULT_CAP
+#define GMK_LQ_DEFAULT_CAP 1024
+#endif
+#ifndef GMK_INBOX_DEFAULT_CAP
+#define GMK_INBOX_DEFAULT_CAP 1024
+#endif
+#ifndef GMK_EVQ_DEFAULT_CAP
+#define GMK_EVQ_DEFAULT_CAP 65536
+#endif
+#define GMK_EVQ_SIZE GMK_EVQ_DEFAULT_CAP
+#ifndef GMK_OVERFLOW_CAP
+#define GMK_OVERFLOW_CAP 4096
+#endif
+#ifndef GMK_TRACE_DEFAULT_CAP
+#define GMK_TRACE_DEFAULT_CAP 4096 /* records per ring, less if the trace slab is small */
+#endif
+#ifndef GMK_ENVELOPES
+#define GMK_ENVELOPES 256 /* records in flight on sys.error and sys.dropped */
+#endif
+
+/* Scheduling. */
+#ifndef GMK_WORKER_BATCH_SIZE
+#define GMK_WORKER_BATCH_SIZE 32
+#endif
+#ifndef GMK_BATCH_TARGET_CYCLES
+#define GMK_BATCH_TARGET_CYCLES 60000 /* a batch is worth about this much work */
+#endif
+#ifndef GMK_AGING_INTERVAL
+#define GMK_AGING_INTERVAL 64 /* takes between two looks at the older queues */
+#endif
+#ifndef GMK_LQ_YIELD_RESERVE
+#define GMK_LQ_YIELD_RESERVE 25 /* percent of a local queue kept for yields */
+#endif
+#ifndef GMK_EVQ_DRAIN_LIMIT
+#define GMK_EVQ_DRAIN_LIMIT 256 /* events fired by one look at the event queue */
+#endif
+#ifndef GMK_SPIN_CYCLES
+#define GMK_SPIN_CYCLES 120000 /* search this long before parking */
+#endif
+#ifndef GMK_DEFAULT_MAX_YIELDS
+#define GMK_DEFAULT_MAX_YIELDS 16
+#endif
+#ifndef GMK_MAX_RETRIES
+#define GMK_MAX_RETRIES 16
+#endif
+#ifndef GMK_RETRY_MAX_TICKS
+#define GMK_RETRY_MAX_TICKS 64
+#endif
+#ifndef GMK_MAX_HANDLER_CYCLES
+#define GMK_MAX_HANDLER_CYCLES 1000000
+#endif
+#ifndef GMK_GROUP_RESUME_CAP
+#define GMK_GROUP_RESUME_CAP 64 /* yielded messages of one serial group */
+#endif
+#ifndef GMK_GROUP_OUTBOX_CAP
+#define GMK_GROUP_OUTBOX_CAP 64 /* sends of one serial group that wait for room */
+#endif
+#ifndef GMK_SEQ_BLOCK
+#define GMK_SEQ_BLOCK 1024
+#endif
+#ifndef GMK_HALT_TIMEOUT_NS
+#define GMK_HALT_TIMEOUT_NS 30000000000ull
+#endif
+
+/* Faults. */
+#ifndef GMK_POISON_RATE
+#define GMK_POISON_RATE 32
+#endif
+#ifndef GMK_POISON_WINDOW
+#define GMK_POISON_WINDOW 1000
+#endif
+
+/* Memory: shares of the arena in percent. */
+#define GMK_ARENA_TASK_PCT 10
+#define GMK_ARENA_TRACE_PCT 2
+#define GMK_ARENA_BLOCK_PCT 68
+#define GMK_ARENA_BUMP_PCT 20
+#define GMK_BLOCK_BINS 12
+#define GMK_BLOCK_MIN 32u
+#define GMK_BLOCK_MAX (GMK_BLOCK_MIN << (GMK_BLOCK_BINS - 1))
+
+GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT + GMK_ARENA_TRACE_PCT + GMK_ARENA_BLOCK_PCT +
+                          GMK_ARENA_BUMP_PCT ==
+                      100,
+                  "the arena is split whole");
+GMK_STATIC_ASSERT(GMK_BLOCK_MAX == 65536, "12 bins of powers of two from 32 bytes");
+GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
+GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
+GMK_STATIC_ASSERT(GMK_MAX_CHANNELS * GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");
+GMK_STATIC_ASSERT(GMK_INBOX_DEFAULT_CAP > 2 * GMK_MAX_MODULES,
+                  "activations always fit an inbox");
+GMK_STATIC_ASSERT(GMK_LQ_YIELD_RESERVE > 0 && GMK_LQ_YIELD_RESERVE < 100, "a share in percent");
+GMK_STATIC_ASSERT((GMK_SEQ_BLOCK & (GMK_SEQ_BLOCK - 1)) == 0, "blocks tile the 32-bit circle");
+
+#endif

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# Test programs: test/test_<unit>.c each is one program on each port that has it.
+
+TESTS_ALL := $(sort $(basename $(notdir $(wildcard test/test_*.c))))
+TEST_HOSTED_ONLY := $(sort $(basename $(notdir $(wildcard test/hosted_*.c))))
+
+define test_rules
+$(B)/$(1)/bin/%: $(B)/$(1)/test/%.o $(B)/$(1)/libgmk_cpu.a $(B)/$(1)/libgmk_test.a
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $$(ALL_CFLAGS) $$< -L$(B)/$(1) -lgmk_test -lgmk_cpu $$(LDLIBS_$(1)) -o $$@
+endef
+$(foreach p,$(PORTS),$(eval $(call test_rules,$(p))))
+
+bins = $(foreach t,$(1),$(B)/linux/bin/$(t) $(B)/sim/bin/$(t))
+hosted_bins = $(foreach t,$(1),$(B)/linux/bin/$(t))
+
+GROUP_ring := test_ring_spsc test_ring_mpmc test_prim
+GROUP_alloc := test_alloc_slab test_alloc_block test_alloc_bump test_alloc_payload
+GROUP_sched := test_sched_rq test_sched_lq test_sched_evq test_enqueue
+GROUP_chan := test_chan
+GROUP_module := test_module
+GROUP_worker := test_worker
+GROUP_boot := test_boot
+GROUPS := ring alloc sched chan module worker boot
+
+$(foreach g,$(GROUPS),$(eval test-$(g): $$(call bins,$$(filter $$(TESTS_ALL),$$(GROUP_$(g)))) ; @sh mk/run-tests.sh $$^))
+
+test: $(call bins,$(TESTS_ALL)) $(call hosted_bins,$(TEST_HOSTED_ONLY))
+	@sh mk/run-tests.sh $^
+
+SEEDS ?= 500
+SECONDS ?= 60
+FIRST ?= 1
+
+sim: $(B)/sim/bin/stress_storm
+	@$< --sim-seeds $(FIRST) $(SEEDS)
+
+stress: $(B)/linux/bin/stress_storm
+	@$< --seconds $(SECONDS)
+
+mutants:
+	@sh test/mutants/run.sh
+
+lint:
+	@python3 tools/lint.py
+	@sh test/lint/run.sh
+
+headers-check:
+	@sh test/headers.sh
+
+install-check:
+	@sh test/install.sh
+
+docs-check:
+	@sh test/docs.sh
+
+check: lint headers-check test sim mutants install-check docs-check
+
+.PHONY: test sim stress mutants lint headers-check install-check docs-check check $(addprefix test-,$(GROUPS))
