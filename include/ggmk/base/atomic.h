@@ -23,6 +23,9 @@
 #define GMK_DEV 0
 #define GMK_SYS 1
 
+/* What the simulated machine can make fail: GMK_FAULT(kind) of the port says when. */
+enum gmk_fault { GMK_FAULT_ALLOC, GMK_FAULT_QUEUE };
+
 #include "atomic_port.h"
 
 /* After a lost compare-and-swap the loser stays away for about a microsecond, so

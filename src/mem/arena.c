@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ * The arena: its split, the tables beside it, registration of caches, statistics.
+ * Floor: F3.
+ * Invariants: spans are whole chunks, so that the class of an address is one shift and
+ *   one byte; the twelve spans of blocks have equal length.
+ * Threads: init and fini alone; the rest from any thread.
+ * Source: SPEC AL-1, AL-5, AL-8; ARCHITECTURE R12. */
+#include "mem/mem.h"
+
+#include "ggmk/base/assert.h"
+#include "ggmk/base/bits.h"
+
+#define ARENA_ALIGN ((size_t)2 << 20) /* so that the machine may use large pages */
+#define CHUNK_SHIFT_MAX 16u
+#define CHUNK_SHIFT_MIN 6u
+#define CHUNKS_A_SPAN 64u /* at least, where chunks of 64 bytes allow: bounds what rounding loses */
+
+/* What gmki_mem_init decides before it asks for memory. */
+typedef struct plan {
+    uint32_t chunk_shift;
+    size_t span[GMKI_CLASSES];
+    size_t map_bytes;
+    size_t trace_bytes;
+    size_t bump_bytes;
+    size_t meta_bytes;
+} plan_t;
+
+static uint32_t class_shift(uint32_t k)
+{
+    return k == GMKI_CLASS_BLOCK64 ? 6 : k + gmk_log2_floor(GMK_BLOCK_MIN);
+}
+
+static size_t percent(size_t bytes, uint32_t pct)
+{
+    return (size_t)((uint64_t)bytes * pct / 100);
+}
+
+/* Bytes of the tables of a class: states, node links, nodes. */
+static size_t class_meta_bytes(size_t span, uint32_t k)
+{
+    size_t n = span >> class_shift(k);
+
+    return (size_t)gmk_align_up((n + 1 + n + n) * sizeof(uint32_t), GMK_FALSE_SHARING);
+}
+
+static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
+{
+    size_t share = percent(arena_bytes, GMK_ARENA_BLOCK_PCT) / GMK_BLOCK_BINS;
+    size_t chunk;
+
+    p->chunk_shift = CHUNK_SHIFT_MAX;
+    while (p->chunk_shift > CHUNK_SHIFT_MIN && share >> p->chunk_shift < CHUNKS_A_SPAN)
+        p->chunk_shift--;
+    chunk = (size_t)1 << p->chunk_shift;
+    p->map_bytes = 0;
+    p->meta_bytes = (size_t)gmk_align_up(n_agents * sizeof(gmk_a64_t), GMK_FALSE_SHARING);
+    for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+        size_t want = k == GMKI_CLASS_TASK ? percent(arena_bytes, GMK_ARENA_TASK_PCT) : share;
+
+        p->span[k] = want & ~(chunk - 1);
+        p->map_bytes += p->span[k];
+        p->meta_bytes += class_meta_bytes(p->span[k], k);
+    }
+    p->meta_bytes += p->map_bytes >> p->chunk_shift;
+    p->trace_bytes = percent(arena_bytes, GMK_ARENA_TRACE_PCT) & ~(size_t)63;
+    p->bump_bytes = percent(arena_bytes, GMK_ARENA_BUMP_PCT) & ~(size_t)63;
+}
+
+/* Batch and cache sizes: bounded in objects and bytes, and such that the caches of
+ * all agents together hold at most about half of a class. */
+static void class_setup(gmki_class_t *cl, uint32_t k, uint32_t n_objs, uint32_t n_agents)
+{
+    uint32_t batch = gmk_min32(GMKI_BATCH_BYTES >> class_shift(k), GMKI_BATCH_MAX);
+    uint32_t fair = n_objs / 2 / n_agents;
+
+    cl->shift = class_shift(k);
+    cl->n_objs = n_objs;
+    cl->batch = gmk_max32(gmk_min32(gmk_max32(batch, 1), fair / 2), 1);
+    cl->cap = gmk_min32(2 * cl->batch, fair);
+    gmk_freelist_fill(&cl->empty, cl->next, n_objs / cl->batch);
+}
+
+static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
+{
+    char *at = m->arena;
+    char *meta = m->meta;
+    uint32_t chunk = 0;
+
+    m->caches = (gmk_a64_t *)(void *)meta;
+    meta += gmk_align_up(m->n_agents * sizeof(gmk_a64_t), GMK_FALSE_SHARING);
+    m->map = (uint8_t *)m->meta + m->meta_bytes - (p->map_bytes >> p->chunk_shift);
+    m->map_bytes = p->map_bytes;
+    m->chunk_shift = p->chunk_shift;
+    for (uint32_t i = 0; i < GMKI_CLASSES; i++) {
+        /* The task slab stands first, then the bins by size. */
+        uint32_t k = i == 0 ? GMKI_CLASS_TASK : i == 1 ? 0 : i == 2 ? GMKI_CLASS_BLOCK64 : i - 1;
+        gmki_class_t *cl = &m->classes[k];
+        size_t n = p->span[k] >> class_shift(k);
+
+        cl->base = at;
+        cl->state = (gmk_a32_t *)(void *)meta;
+        cl->next = cl->state + n + 1;
+        cl->slots = cl->next + n;
+        class_setup(cl, k, (uint32_t)n, m->n_agents);
+        for (size_t b = 0; b < p->span[k]; b += (size_t)1 << p->chunk_shift)
+            m->map[chunk++] = (uint8_t)k;
+        at += p->span[k];
+        meta += class_meta_bytes(p->span[k], k);
+    }
+    m->trace = at;
+    m->trace_bytes = p->trace_bytes;
+    m->bump = at + p->trace_bytes;
+    m->bump_bytes = p->bump_bytes;
+}
+
+int gmki_mem_init(gmk_alloc_t *m, size_t arena_bytes, uint32_t n_agents)
+{
+    plan_t p;
+
+    if (m == NULL || n_agents == 0 || n_agents > UINT32_MAX / 16 ||
+        arena_bytes < GMKI_ARENA_MIN || arena_bytes > GMKI_ARENA_MAX)
+        return GMK_E_INVALID;
+    gmk_hal_memset(m, 0, sizeof(*m));
+    plan_make(&p, arena_bytes, n_agents);
+    m->arena = gmk_hal_page_alloc(arena_bytes, ARENA_ALIGN);
+    m->arena_bytes = arena_bytes;
+    m->meta = gmk_hal_page_alloc(p.meta_bytes, GMK_FALSE_SHARING);
+    m->meta_bytes = p.meta_bytes;
+    if (m->arena == NULL || m->meta == NULL) {
+        gmki_mem_fini(m);
+        return GMK_ALLOC_FAIL;
+    }
+    m->n_agents = n_agents;
+    m->n_pools = 1;
+    arena_lay_out(m, &p);
+    return GMK_OK;
+}
+
+void gmki_mem_fini(gmk_alloc_t *m)
+{
+    if (m->arena != NULL)
+        gmk_hal_page_free(m->arena, m->arena_bytes);
+    if (m->meta != NULL)
+        gmk_hal_page_free(m->meta, m->meta_bytes);
+    gmk_hal_memset(m, 0, sizeof(*m));
+}
+
+void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
+{
+    uint32_t slot;
+
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        if (gmki_mem_cache(m, i) == c) {
+            c->obs = obs;
+            return;
+        }
+    }
+    gmk_hal_memset(c, 0, sizeof(*c));
+    c->m = m;
+    c->obs = obs;
+    c->arena = m->arena;
+    c->map = m->map;
+    c->map_bytes = m->map_bytes;
+    c->chunk_shift = m->chunk_shift;
+    for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+        const gmki_class_t *cl = &m->classes[k];
+
+        c->bin[k].base = cl->base;
+        c->bin[k].state = cl->state;
+        c->bin[k].shift = cl->shift;
+        c->bin[k].batch = cl->batch;
+        c->bin[k].cap = cl->cap;
+    }
+    slot = gmk_add_rlx(&m->n_caches, 1, GMK_DEV); /* relaxed: a number of one's own */
+    GMK_ASSERT(slot < m->n_agents, "more caches than gmki_mem_init was told of");
+    gmk_store_rel(&m->caches[slot], (uint64_t)(uintptr_t)c, GMK_DEV); /* sync: mem.caches */
+}
+
+void *gmki_mem_trace_region(gmk_alloc_t *m, size_t *bytes)
+{
+    *bytes = m->trace_bytes;
+    return m->trace;
+}
+
+int gmki_pool_add(gmk_alloc_t *m, void *base, size_t bytes, gmki_pool_free_fn fn, void *pool_ctx)
+{
+    if (m == NULL || base == NULL || bytes == 0 || fn == NULL)
+        return GMK_E_INVALID;
+    if (m->n_pools == GMKI_POOLS)
+        return GMK_E_LIMIT;
+    m->pools[m->n_pools] = (gmki_pool_t){.base = base, .bytes = bytes, .fn = fn, .ctx = pool_ctx};
+    return (int)m->n_pools++;
+}
+
+/* Statistics. ------------------------------------------------------------------- */
+
+static enum gmk_alloc_kind class_kind(uint32_t k)
+{
+    return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
+}
+
+static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_stats_t *out)
+{
+    uint64_t carved = 0;
+    uint64_t live = 0;
+    uint64_t peaks = 0;
+
+    for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+        const gmki_class_t *cl = &m->classes[k];
+
+        if (class_kind(k) != kind)
+            continue;
+        out->bytes_total += (uint64_t)cl->n_objs << cl->shift;
+        /* relaxed: a statistic */
+        carved += (uint64_t)gmk_load_rlx(&cl->carved, GMK_DEV) << cl->shift;
+    }
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c == NULL)
+            continue;
+        for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+            if (class_kind(k) == kind) {
+                out->n_allocs += gmk_count_get(&c->bin[k].n_allocs);
+                out->n_frees += gmk_count_get(&c->bin[k].n_frees);
+            }
+        }
+        live += gmk_count_get(&c->live[kind]);
+        peaks += gmk_count_get(&c->peak[kind]);
+    }
+    out->bytes_free = out->bytes_total - live;
+    out->bytes_high_water = gmk_min64(peaks, carved);
+}
+
+static void stats_bump(const gmk_alloc_t *m, gmk_alloc_stats_t *out)
+{
+    uint64_t used = gmk_load_acq(&m->bump_used, GMK_DEV); /* sync: mem.bump */
+
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c != NULL)
+            out->n_allocs += gmk_count_get(&c->n_bumps);
+    }
+    out->n_frees = gmk_count_get(&m->n_resets);
+    out->bytes_total = m->bump_bytes;
+    out->bytes_free = m->bump_bytes - used;
+    out->bytes_high_water = gmk_max64(used, gmk_count_get(&m->bump_peak));
+}
+
+int gmki_mem_stats(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_stats_t *out)
+{
+    if (m == NULL || out == NULL || (uint32_t)kind >= GMK_ALLOC_KINDS)
+        return GMK_E_INVALID;
+    *out = (gmk_alloc_stats_t){.bytes_total = 0};
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c != NULL) {
+            out->n_fails += gmk_count_get(&c->n_fails[kind]);
+            out->n_bad_frees += gmk_count_get(&c->n_bad_frees[kind]);
+        }
+    }
+    if (kind == GMK_ALLOC_BUMP)
+        stats_bump(m, out);
+    else
+        stats_objects(m, kind, out);
+    return GMK_OK;
+}
+
+uint64_t gmki_payloads_live(const gmk_alloc_t *m)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c != NULL)
+            n += gmk_count_get(&c->n_payloads);
+    }
+    return n;
+}

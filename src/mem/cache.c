@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ * Objects of fixed classes: each agent's stacks of free objects and the shared depot
+ * that whole batches travel through.
+ * Floor: F3.
+ * Invariants: memory of a free object is never written (but by DEBUG's fill); an
+ *   object on a stack or in the depot is not live, or it was freed twice at once.
+ * Threads: c's owner; the depot is lock-free.
+ * Order: objects and node contents go with the depot's lists (freelist.head).
+ * Source: SPEC AL-3 to AL-7, AL-11; Bonwick and Adams (2001); ARCHITECTURE R12. */
+#include "mem/mem.h"
+
+#include "ggmk/base/assert.h"
+#include "ggmk/base/bits.h"
+
+GMK_FN uint32_t class_kind(uint32_t k)
+{
+    return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
+}
+
+/* The class that a request falls through to; GMKI_CLASSES: none is left. */
+static uint32_t class_after(uint32_t k)
+{
+    if (k == GMK_BLOCK_BINS - 1)
+        return GMKI_CLASSES;
+    if (k == GMKI_CLASS_BLOCK64)
+        return 2;
+    return k < 2 ? GMKI_CLASS_BLOCK64 : k + 1;
+}
+
+/* DEBUG fills. ------------------------------------------------------------------ */
+
+#if defined(GMK_DEBUG)
+#define FILL_NEW 0xcd
+#define FILL_FREED 0xdd
+
+GMK_NORETURN static void panic_at(const char *what, const void *p)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[96];
+    uint32_t n = 0;
+
+    while (what[n] != '\0' && n < sizeof(text) - 20) {
+        text[n] = what[n];
+        n++;
+    }
+    for (uint32_t i = 0; i < 16; i++)
+        text[n++] = hex[(uintptr_t)p >> (60 - 4 * i) & 15];
+    text[n] = '\0';
+    gmk_panic(__FILE__, __LINE__, text);
+}
+
+static void debug_alloc(unsigned char *p, uint32_t bytes, const gmk_a32_t *state)
+{
+    /* relaxed: the object is ours, and its state came with it */
+    bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_OBJ_FREED;
+
+    for (uint32_t i = 0; freed && i < bytes; i++) {
+        if (p[i] != FILL_FREED)
+            panic_at("memory was written after it was freed, at 0x", &p[i]);
+    }
+    gmk_hal_memset(p, FILL_NEW, bytes);
+}
+
+static void debug_free(unsigned char *p, uint32_t bytes) { gmk_hal_memset(p, FILL_FREED, bytes); }
+#define DEBUG_BAD_FREE(p) panic_at("free of foreign or free memory: 0x", (p))
+#else
+#define debug_alloc(p, bytes, state) ((void)0)
+#define debug_free(p, bytes) ((void)0)
+#define DEBUG_BAD_FREE(p) ((void)0)
+#endif
+
+/* Failures. --------------------------------------------------------------------- */
+
+GMK_NOINLINE void *gmki_mem_failed(gmki_cache_t *c, enum gmk_alloc_kind kind, uint32_t size)
+{
+    gmk_count_add(&c->n_fails[kind], 1);
+    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_FAILS, 1);
+    gmki_trace(c->obs, ALLOC_FAIL, NULL, size, c->obs->agent);
+    return NULL;
+}
+
+GMK_NOINLINE void gmki_mem_bad_free(gmki_cache_t *c, const void *p)
+{
+    uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
+    enum gmk_alloc_kind kind = GMK_ALLOC_BLOCK;
+
+    if ((uintptr_t)p - (uintptr_t)c->m->bump < c->m->bump_bytes)
+        kind = GMK_ALLOC_BUMP;
+    else if (off < c->map_bytes && c->map[off >> c->chunk_shift] == GMKI_CLASS_TASK)
+        kind = GMK_ALLOC_TASK_SLAB;
+    gmk_count_add(&c->n_bad_frees[kind], 1);
+    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BAD_FREES, 1);
+    gmki_trace(c->obs, BAD_FREE, NULL, c->obs->agent, (uint32_t)(uintptr_t)p);
+    DEBUG_BAD_FREE(p);
+}
+
+/* The depot. -------------------------------------------------------------------- */
+
+/* Up to a batch of objects that were never handed out. The cursor never passes the
+ * end: no overshoot to undo. */
+static uint32_t class_carve(gmki_class_t *cl, uint32_t *first)
+{
+    uint32_t at = gmk_load_rlx(&cl->carved, GMK_DEV); /* relaxed: only a number is shared */
+    uint32_t n;
+
+    do {
+        n = gmk_min32(cl->n_objs - at, cl->batch);
+        if (n == 0)
+            return 0;
+    } while (!gmk_cas_rlx(&cl->carved, &at, at + n, GMK_DEV)); /* relaxed: as above */
+    *first = at;
+    return n;
+}
+
+/* Fills an empty stack with a batch, used ones first: they may be in a cache.
+ * returns: false if the class has none. */
+static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
+{
+    uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV); /* sync: mem.depot */
+    uint32_t first = 0;
+    uint32_t n;
+
+    if (node != GMK_FREELIST_NONE) {
+        gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * cl->batch], cl->batch * sizeof(b->obj[0]));
+        b->n = cl->batch;
+        gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV); /* sync: mem.depot */
+        return true;
+    }
+    n = class_carve(cl, &first);
+    for (uint32_t i = 0; i < n; i++)
+        b->obj[i] = first + n - 1 - i;
+    b->n = n;
+    return n != 0;
+}
+
+/* Gives the oldest batch of an overfull stack to the depot. returns: false if there is
+ * no node, which proves that more objects are free than exist. */
+static GMK_NOINLINE bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
+{
+    uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV); /* sync: mem.depot */
+
+    if (node == GMK_FREELIST_NONE)
+        return false;
+    gmk_hal_memcpy(&cl->slots[(size_t)node * b->batch], b->obj, b->batch * sizeof(b->obj[0]));
+    gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV); /* sync: mem.depot */
+    b->n -= b->batch;
+    for (uint32_t i = 0; i < b->n; i++)
+        b->obj[i] = b->obj[i + b->batch];
+    return true;
+}
+
+/* Allocation. ------------------------------------------------------------------- */
+
+GMK_FN bool bin_top_is_live(const gmki_bin_t *b)
+{
+    /* relaxed: the object came by the depot or by this cache, and so did its state */
+    return gmk_load_rlx(&b->state[b->obj[b->n - 1]], GMK_DEV) == GMKI_OBJ_LIVE;
+}
+
+/* Takes the top object. pre: there is one, and it is not live. */
+GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
+{
+    uint32_t i = b->obj[--b->n];
+    uint64_t bytes = (uint64_t)1 << b->shift;
+    void *p = b->base + ((size_t)i << b->shift);
+    uint32_t kind = class_kind(k);
+    uint64_t live = gmk_count_get(&c->live[kind]) + bytes;
+
+    debug_alloc(p, (uint32_t)bytes, &b->state[i]);
+    gmk_store_rlx(&b->state[i], GMKI_OBJ_LIVE, GMK_DEV); /* relaxed: goes with the pointer */
+    gmk_count_add(&b->n_allocs, 1);
+    gmk_store_rlx(&c->live[kind], live, GMK_DEV); /* relaxed: a statistic */
+    if (GMK_UNLIKELY((int64_t)live > (int64_t)gmk_count_get(&c->peak[kind])))
+        gmk_store_rlx(&c->peak[kind], live, GMK_DEV); /* relaxed: a statistic */
+    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
+    return p;
+}
+
+/* Makes the top of the stack a free object. A live one was freed by two threads at one
+ * instant: its second entry is struck out, and the second free with it. */
+static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
+{
+    do {
+        while (b->n != 0) {
+            uint64_t bytes = (uint64_t)1 << b->shift;
+
+            if (!bin_top_is_live(b))
+                return true;
+            b->n--;
+            gmk_count_add(&b->n_frees, (uint64_t)-1);
+            gmk_count_add(&c->live[class_kind(k)], bytes);
+            gmki_mem_bad_free(c, b->base + ((size_t)b->obj[b->n] << b->shift));
+        }
+    } while (bin_refill(b, &c->m->classes[k]));
+    return false;
+}
+
+static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
+{
+    for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
+        if (bin_ready(c, &c->bin[k], k))
+            return bin_take(c, &c->bin[k], k);
+    }
+    return gmki_mem_failed(c, (enum gmk_alloc_kind)class_kind(first), size);
+}
+
+void *gmki_alloc(gmki_cache_t *c, uint32_t size)
+{
+    uint32_t k = gmk_log2_floor(((size - 1) >> 4) | 1);
+    gmki_bin_t *b;
+
+    if (GMK_UNLIKELY(size - 1 >= GMK_BLOCK_MAX))
+        return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
+    if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
+        return gmki_mem_failed(c, (enum gmk_alloc_kind)class_kind(k), size);
+    b = &c->bin[k];
+    if (GMK_UNLIKELY(b->n == 0 || bin_top_is_live(b)))
+        return alloc_slow(c, size, k);
+    return bin_take(c, b, k);
+}
+
+/* Freeing. ---------------------------------------------------------------------- */
+
+/* Marks object i free. returns: false if it was not live. */
+GMK_FN bool object_free(gmk_a32_t *state)
+{
+#if defined(GMK_DEBUG)
+    /* relaxed: only who wins matters */
+    return gmk_xchg_rlx(state, GMKI_OBJ_FREED, GMK_DEV) == GMKI_OBJ_LIVE;
+#else
+    if (gmk_load_rlx(state, GMK_DEV) != GMKI_OBJ_LIVE) /* relaxed: goes with the pointer */
+        return false;
+    gmk_store_rlx(state, GMKI_OBJ_FREED, GMK_DEV); /* relaxed: goes with the depot */
+    return true;
+#endif
+}
+
+/* No node for the batch: the last free is taken back as a bad one. */
+static GMK_NOINLINE bool free_undo(gmki_cache_t *c, gmki_bin_t *b, uint32_t k, void *p)
+{
+    b->n--;
+    gmk_count_add(&b->n_frees, (uint64_t)-1);
+    gmk_count_add(&c->live[class_kind(k)], (uint64_t)1 << b->shift);
+    gmki_mem_bad_free(c, p);
+    return false;
+}
+
+static GMK_NOINLINE bool free_bad(gmki_cache_t *c, const void *p)
+{
+    if (p != NULL)
+        gmki_mem_bad_free(c, p);
+    return false;
+}
+
+GMK_FN bool mem_free(gmki_cache_t *c, void *p)
+{
+    uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
+    uintptr_t in_span;
+    gmki_bin_t *b;
+    uint32_t k;
+    uint32_t i;
+
+    if (GMK_UNLIKELY(off >= c->map_bytes))
+        return free_bad(c, p);
+    k = c->map[off >> c->chunk_shift];
+    b = &c->bin[k];
+    in_span = (uintptr_t)p - (uintptr_t)b->base;
+    i = (uint32_t)(in_span >> b->shift);
+    if (GMK_UNLIKELY(((uintptr_t)i << b->shift) != in_span || !object_free(&b->state[i])))
+        return free_bad(c, p);
+    debug_free(p, 1u << b->shift);
+    b->obj[b->n++] = i;
+    gmk_count_add(&b->n_frees, 1);
+    gmk_count_add(&c->live[class_kind(k)], 0 - ((uint64_t)1 << b->shift));
+    if (GMK_UNLIKELY(b->n > b->cap) && !bin_flush(b, &c->m->classes[k]))
+        return free_undo(c, b, k, p);
+    return true;
+}
+
+void gmki_free(gmki_cache_t *c, void *p) { (void)mem_free(c, p); }
+
+bool gmki_free_checked(gmki_cache_t *c, void *p) { return mem_free(c, p); }
