@@ -231,6 +231,20 @@ GMK_TEST(prim_hist_percentile_is_within_a_sixteenth)
     gmk_test_assert_eq(gmk_hist_max(&a), sorted[N - 1]);
 }
 
+GMK_TEST(prim_hist_percentile_rank_rounds_up)
+{
+    static gmk_hist_t h;
+
+    gmk_hist_setup(&h);
+    for (uint64_t v = 0; v < 10; v++) /* values below 16 are exact */
+        gmk_hist_record(&h, v);
+    gmk_test_assert_eq(gmk_hist_percentile(&h, 0), 0);
+    gmk_test_assert_eq(gmk_hist_percentile(&h, 1000), 0);
+    gmk_test_assert_eq(gmk_hist_percentile(&h, 1001), 1);
+    gmk_test_assert_eq(gmk_hist_percentile(&h, 9000), 8);
+    gmk_test_assert_eq(gmk_hist_percentile(&h, 9001), 9);
+}
+
 GMK_TEST(prim_hist_percentile_survives_huge_counts)
 {
     static gmk_hist_t h;
@@ -314,6 +328,7 @@ GMK_TEST(prim_bump_take_huge_sizes_fail_without_overflow)
     gmk_test_assert(bump_take(&b, 1, 1) == 0);
     gmk_test_assert(bump_take(&b, UINT64_MAX - 1, 1) == GMK_BUMPOFF_NONE);
     gmk_test_assert(bump_take(&b, UINT64_MAX - 4, 4) == GMK_BUMPOFF_NONE);
+    gmk_test_assert(bump_take(&b, UINT64_MAX - 1, 4) == GMK_BUMPOFF_NONE); /* size + pad is 1 */
     gmk_test_assert(bump_take(&b, 8, 1ull << 63) == 1ull << 63);
     gmk_test_assert(bump_take(&b, 8, 1ull << 63) == GMK_BUMPOFF_NONE);
     gmk_bumpoff_setup(&b, 0);
@@ -335,11 +350,12 @@ GMK_TEST(prim_bump_reset_keeps_high_water)
     gmk_test_assert_eq(gmk_bumpoff_high(&b, GMK_DEV), 58);
 }
 
-enum { BUMP_BYTES = 64 * 1024, BUMP_AGENTS = 3 };
+enum { BUMP_BYTES = 1024 * 1024, BUMP_AGENTS = 3 };
 
 typedef struct bump_agent {
     gmk_bumpoff_t *b;
-    uint8_t *map; /* one byte a byte of the region: how often it was given */
+    gmk_a32_t *ready; /* agents that have come to the start line */
+    uint8_t *map;     /* one byte a byte of the region: how often it was given */
     uint64_t rand;
     uint64_t bytes;
     uint32_t bad;
@@ -349,9 +365,12 @@ static void *bump_fill(void *arg)
 {
     bump_agent_t *a = arg;
 
+    gmk_add_rlx(a->ready, 1, GMK_DEV);                     /* relaxed: only that all run */
+    while (gmk_load_rlx(a->ready, GMK_DEV) != BUMP_AGENTS) /* relaxed: as above */
+        gmk_hal_relax();
     for (;;) {
-        uint64_t size = 1 + rand_below(&a->rand, 60);
-        uint64_t align = 1ull << rand_below(&a->rand, 5);
+        uint64_t size = 1 + rand_below(&a->rand, 12);
+        uint64_t align = 1ull << rand_below(&a->rand, 4);
         uint64_t at = gmk_bumpoff_take(a->b, size, align, GMK_SYS);
         if (at == GMK_BUMPOFF_NONE)
             return NULL;
@@ -362,18 +381,18 @@ static void *bump_fill(void *arg)
     }
 }
 
-GMK_TEST(prim_bump_take_contended_gives_disjoint_pieces)
+static void bump_round(uint8_t *map, uint64_t size, uint64_t seed)
 {
     gmk_bumpoff_t b;
     gmk_hal_thread_t threads[BUMP_AGENTS];
     bump_agent_t agents[BUMP_AGENTS];
-    uint8_t *map = gmk_hal_calloc(BUMP_BYTES, 1);
     uint64_t given = 0, bytes = 0, started = 0;
+    gmk_a32_t ready = 0;
 
-    GMK_REQUIRE(map != NULL);
-    gmk_bumpoff_setup(&b, gmk_test_scale(BUMP_BYTES, 4096));
+    gmk_hal_memset(map, 0, size);
+    gmk_bumpoff_setup(&b, size);
     for (uint32_t i = 0; i < BUMP_AGENTS; i++) {
-        agents[i] = (bump_agent_t){&b, map, gmk_test_seed() + i, 0, 0};
+        agents[i] = (bump_agent_t){&b, &ready, map, seed + i, 0, 0};
         started += gmk_hal_cpu_start(&threads[i], GMK_HAL_ANY_CPU, bump_fill, &agents[i]) == 0;
     }
     gmk_test_assert_eq(started, BUMP_AGENTS);
@@ -382,11 +401,21 @@ GMK_TEST(prim_bump_take_contended_gives_disjoint_pieces)
         gmk_test_assert_eq(agents[i].bad, 0);
         bytes += agents[i].bytes;
     }
-    for (uint64_t i = 0; i < b.size; i++)
-        given += map[i] == 1 ? 1 : map[i] * 1000000ull;
+    for (uint64_t i = 0; i < size; i++)
+        given += map[i] <= 1 ? map[i] : size;
     gmk_test_assert_eq(given, bytes);
-    gmk_test_assert_le(gmk_bumpoff_used(&b, GMK_SYS), b.size);
-    gmk_test_assert_gt(gmk_bumpoff_used(&b, GMK_SYS), b.size - 120);
+    gmk_test_assert_le(gmk_bumpoff_used(&b, GMK_SYS), size);
+    gmk_test_assert_gt(gmk_bumpoff_used(&b, GMK_SYS), size - 20);
+}
+
+GMK_TEST(prim_bump_take_contended_gives_disjoint_pieces)
+{
+    uint64_t size = gmk_test_scale(BUMP_BYTES, 4096);
+    uint8_t *map = gmk_hal_calloc(size, 1);
+
+    GMK_REQUIRE(map != NULL);
+    for (uint64_t i = 0; i < gmk_test_scale(8, 1); i++)
+        bump_round(map, size, gmk_test_seed() + i * BUMP_AGENTS);
     gmk_hal_free(map);
 }
 
