@@ -35,12 +35,18 @@ static size_t percent(size_t bytes, uint32_t pct)
     return (size_t)((uint64_t)bytes * pct / 100);
 }
 
+/* Bytes of n words, so that what follows shares no line with them. */
+static size_t table_bytes(size_t n)
+{
+    return (size_t)gmk_align_up(n * sizeof(uint32_t), GMK_FALSE_SHARING);
+}
+
 /* Bytes of the tables of a class: states, node links, nodes. */
 static size_t class_meta_bytes(size_t span, uint32_t k)
 {
     size_t n = span >> class_shift(k);
 
-    return (size_t)gmk_align_up((n + 1 + n + n) * sizeof(uint32_t), GMK_FALSE_SHARING);
+    return table_bytes(n + 1) + 2 * table_bytes(n);
 }
 
 static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
@@ -99,8 +105,8 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
 
         cl->base = at;
         cl->state = (gmk_a32_t *)(void *)meta;
-        cl->next = cl->state + n + 1;
-        cl->slots = cl->next + n;
+        cl->next = (gmk_a32_t *)(void *)(meta + table_bytes(n + 1));
+        cl->slots = (uint32_t *)(void *)(meta + table_bytes(n + 1) + table_bytes(n));
         class_setup(cl, k, (uint32_t)n, m->n_agents);
         for (size_t b = 0; b < p->span[k]; b += (size_t)1 << p->chunk_shift)
             m->map[chunk++] = (uint8_t)k;
@@ -167,9 +173,10 @@ void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
 
         c->bin[k].base = cl->base;
         c->bin[k].state = cl->state;
-        c->bin[k].shift = cl->shift;
-        c->bin[k].batch = cl->batch;
+        c->bin[k].room = &c->room[gmki_class_kind(k)];
         c->bin[k].cap = cl->cap;
+        c->bin[k].shift = cl->shift;
+        c->bin[k].bytes = 1u << cl->shift;
     }
     slot = gmk_add_rlx(&m->n_caches, 1, GMK_DEV); /* relaxed: a number of one's own */
     GMK_ASSERT(slot < m->n_agents, "more caches than gmki_mem_init was told of");
@@ -194,11 +201,6 @@ int gmki_pool_add(gmk_alloc_t *m, void *base, size_t bytes, gmki_pool_free_fn fn
 
 /* Statistics. ------------------------------------------------------------------- */
 
-static enum gmk_alloc_kind class_kind(uint32_t k)
-{
-    return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
-}
-
 static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_stats_t *out)
 {
     uint64_t carved = 0;
@@ -208,7 +210,7 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
         const gmki_class_t *cl = &m->classes[k];
 
-        if (class_kind(k) != kind)
+        if (gmki_class_kind(k) != kind)
             continue;
         out->bytes_total += (uint64_t)cl->n_objs << cl->shift;
         /* relaxed: a statistic */
@@ -220,13 +222,16 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
         if (c == NULL)
             continue;
         for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
-            if (class_kind(k) == kind) {
-                out->n_allocs += gmk_count_get(&c->bin[k].n_allocs);
-                out->n_frees += gmk_count_get(&c->bin[k].n_frees);
-            }
+            const gmki_bin_t *b = &c->bin[k];
+
+            if (gmki_class_kind(k) != kind)
+                continue;
+            out->n_allocs += gmk_count_get(&b->n_allocs);
+            out->n_frees += gmk_count_get(&b->n_allocs) - gmk_count_get(&b->n_moved);
+            out->n_frees += gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: a statistic */
         }
-        live += gmk_count_get(&c->live[kind]);
         peaks += gmk_count_get(&c->peak[kind]);
+        live += gmk_count_get(&c->peak[kind]) - gmk_count_get(&c->room[kind]);
     }
     out->bytes_free = out->bytes_total - live;
     out->bytes_high_water = gmk_min64(peaks, carved);

@@ -12,11 +12,6 @@
 #include "ggmk/base/assert.h"
 #include "ggmk/base/bits.h"
 
-GMK_FN uint32_t class_kind(uint32_t k)
-{
-    return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
-}
-
 /* The class that a request falls through to; GMKI_CLASSES: none is left. */
 static uint32_t class_after(uint32_t k)
 {
@@ -49,19 +44,20 @@ GMK_NORETURN static void panic_at(const char *what, const void *p)
     gmk_panic(__FILE__, __LINE__, text);
 }
 
-static void debug_alloc(unsigned char *p, uint32_t bytes, const gmk_a32_t *state)
+static void debug_alloc(char *at, uint64_t bytes, const gmk_a32_t *state)
 {
     /* relaxed: the object is ours, and its state came with it */
     bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_OBJ_FREED;
+    const unsigned char *p = (const unsigned char *)at;
 
-    for (uint32_t i = 0; freed && i < bytes; i++) {
+    for (uint64_t i = 0; freed && i < bytes; i++) {
         if (p[i] != FILL_FREED)
             panic_at("memory was written after it was freed, at 0x", &p[i]);
     }
-    gmk_hal_memset(p, FILL_NEW, bytes);
+    gmk_hal_memset(at, FILL_NEW, bytes);
 }
 
-static void debug_free(unsigned char *p, uint32_t bytes) { gmk_hal_memset(p, FILL_FREED, bytes); }
+static void debug_free(void *p, uint32_t bytes) { gmk_hal_memset(p, FILL_FREED, bytes); }
 #define DEBUG_BAD_FREE(p) panic_at("free of foreign or free memory: 0x", (p))
 #else
 #define debug_alloc(p, bytes, state) ((void)0)
@@ -117,111 +113,126 @@ static uint32_t class_carve(gmki_class_t *cl, uint32_t *first)
 static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
 {
     uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV); /* sync: mem.depot */
+    uint32_t n = cl->batch;
     uint32_t first = 0;
-    uint32_t n;
 
     if (node != GMK_FREELIST_NONE) {
-        gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * cl->batch], cl->batch * sizeof(b->obj[0]));
-        b->n = cl->batch;
+        gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
         gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV); /* sync: mem.depot */
-        return true;
+    } else {
+        n = class_carve(cl, &first);
+        for (uint32_t i = 0; i < n; i++)
+            b->obj[i] = first + n - 1 - i;
     }
-    n = class_carve(cl, &first);
-    for (uint32_t i = 0; i < n; i++)
-        b->obj[i] = first + n - 1 - i;
-    b->n = n;
+    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->n_moved, n);
     return n != 0;
 }
 
 /* Gives the oldest batch of an overfull stack to the depot. returns: false if there is
  * no node, which proves that more objects are free than exist. */
-static GMK_NOINLINE bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
+static bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
 {
     uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV); /* sync: mem.depot */
+    uint32_t batch = cl->batch;
+    uint32_t left = gmk_load_rlx(&b->n, GMK_DEV) - batch; /* relaxed: the owner's own */
 
     if (node == GMK_FREELIST_NONE)
         return false;
-    gmk_hal_memcpy(&cl->slots[(size_t)node * b->batch], b->obj, b->batch * sizeof(b->obj[0]));
+    gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj, batch * sizeof(b->obj[0]));
     gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV); /* sync: mem.depot */
-    b->n -= b->batch;
-    for (uint32_t i = 0; i < b->n; i++)
-        b->obj[i] = b->obj[i + b->batch];
+    for (uint32_t i = 0; i < left; i++)
+        b->obj[i] = b->obj[i + batch];
+    gmk_store_rlx(&b->n, left, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->n_moved, 0 - (uint64_t)batch);
     return true;
+}
+
+/* Strikes the top entry of a stack out, which was freed twice, and that free with it. */
+static GMK_NOINLINE void bin_strike(gmki_cache_t *c, gmki_bin_t *b)
+{
+    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
+
+    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(b->room, 0 - (uint64_t)b->bytes);
+    gmki_mem_bad_free(c, b->base + ((size_t)b->obj[n] << b->shift));
 }
 
 /* Allocation. ------------------------------------------------------------------- */
 
-GMK_FN bool bin_top_is_live(const gmki_bin_t *b)
-{
-    /* relaxed: the object came by the depot or by this cache, and so did its state */
-    return gmk_load_rlx(&b->state[b->obj[b->n - 1]], GMK_DEV) == GMKI_OBJ_LIVE;
-}
-
-/* Takes the top object. pre: there is one, and it is not live. */
-GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
-{
-    uint32_t i = b->obj[--b->n];
-    uint64_t bytes = (uint64_t)1 << b->shift;
-    void *p = b->base + ((size_t)i << b->shift);
-    uint32_t kind = class_kind(k);
-    uint64_t live = gmk_count_get(&c->live[kind]) + bytes;
-
-    debug_alloc(p, (uint32_t)bytes, &b->state[i]);
-    gmk_store_rlx(&b->state[i], GMKI_OBJ_LIVE, GMK_DEV); /* relaxed: goes with the pointer */
-    gmk_count_add(&b->n_allocs, 1);
-    gmk_store_rlx(&c->live[kind], live, GMK_DEV); /* relaxed: a statistic */
-    if (GMK_UNLIKELY((int64_t)live > (int64_t)gmk_count_get(&c->peak[kind])))
-        gmk_store_rlx(&c->peak[kind], live, GMK_DEV); /* relaxed: a statistic */
-    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
-    return p;
-}
-
 /* Makes the top of the stack a free object. A live one was freed by two threads at one
- * instant: its second entry is struck out, and the second free with it. */
-static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
+ * instant: this is the second entry. */
+static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, gmki_class_t *cl)
 {
     do {
-        while (b->n != 0) {
-            uint64_t bytes = (uint64_t)1 << b->shift;
+        uint32_t n;
 
-            if (!bin_top_is_live(b))
+        while ((n = gmk_load_rlx(&b->n, GMK_DEV)) != 0) { /* relaxed: the owner's own */
+            /* relaxed: the object came by this cache or the depot, and so did its state */
+            if (gmk_load_rlx(&b->state[b->obj[n - 1]], GMK_DEV) != GMKI_OBJ_LIVE)
                 return true;
-            b->n--;
-            gmk_count_add(&b->n_frees, (uint64_t)-1);
-            gmk_count_add(&c->live[class_kind(k)], bytes);
-            gmki_mem_bad_free(c, b->base + ((size_t)b->obj[b->n] << b->shift));
+            bin_strike(c, b);
         }
-    } while (bin_refill(b, &c->m->classes[k]));
+    } while (bin_refill(b, cl));
     return false;
+}
+
+/* Takes the top object if there is one and it is free, else returns null. */
+GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b)
+{
+    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
+    uint64_t bytes = b->bytes;
+    gmk_a32_t *state;
+    uint64_t room;
+    char *p;
+
+    if (GMK_UNLIKELY(n == 0))
+        return NULL;
+    state = &b->state[b->obj[n - 1]];
+    p = b->base + ((size_t)b->obj[n - 1] << b->shift);
+    if (GMK_UNLIKELY(gmk_load_rlx(state, GMK_DEV) == GMKI_OBJ_LIVE)) /* relaxed: bin_ready */
+        return NULL;
+    gmk_store_rlx(&b->n, n - 1, GMK_DEV); /* relaxed: a statistic to others */
+    debug_alloc(p, bytes, state);
+    gmk_store_rlx(state, GMKI_OBJ_LIVE, GMK_DEV); /* relaxed: goes with the pointer */
+    gmk_count_add(&b->n_allocs, 1);
+    room = gmk_count_get(b->room) - bytes;
+    if (GMK_UNLIKELY((int64_t)room < 0)) {
+        gmk_count_add(b->room + GMKI_PEAK, 0 - room);
+        room = 0;
+    }
+    gmk_store_rlx(b->room, room, GMK_DEV); /* relaxed: a statistic */
+    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
+    return p;
 }
 
 static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
 {
     for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
-        if (bin_ready(c, &c->bin[k], k))
-            return bin_take(c, &c->bin[k], k);
+        if (bin_ready(c, &c->bin[k], &c->m->classes[k]))
+            return bin_take(c, &c->bin[k]);
     }
-    return gmki_mem_failed(c, (enum gmk_alloc_kind)class_kind(first), size);
+    return gmki_mem_failed(c, gmki_class_kind(first), size);
 }
 
 void *gmki_alloc(gmki_cache_t *c, uint32_t size)
 {
     uint32_t k = gmk_log2_floor(((size - 1) >> 4) | 1);
-    gmki_bin_t *b;
+    void *p;
 
     if (GMK_UNLIKELY(size - 1 >= GMK_BLOCK_MAX))
         return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
     if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
-        return gmki_mem_failed(c, (enum gmk_alloc_kind)class_kind(k), size);
-    b = &c->bin[k];
-    if (GMK_UNLIKELY(b->n == 0 || bin_top_is_live(b)))
-        return alloc_slow(c, size, k);
-    return bin_take(c, b, k);
+        return gmki_mem_failed(c, gmki_class_kind(k), size);
+    p = bin_take(c, &c->bin[k]);
+    if (GMK_LIKELY(p != NULL))
+        return p;
+    return alloc_slow(c, size, k);
 }
 
 /* Freeing. ---------------------------------------------------------------------- */
 
-/* Marks object i free. returns: false if it was not live. */
+/* Marks an object free. returns: false if it was not live. */
 GMK_FN bool object_free(gmk_a32_t *state)
 {
 #if defined(GMK_DEBUG)
@@ -235,16 +246,6 @@ GMK_FN bool object_free(gmk_a32_t *state)
 #endif
 }
 
-/* No node for the batch: the last free is taken back as a bad one. */
-static GMK_NOINLINE bool free_undo(gmki_cache_t *c, gmki_bin_t *b, uint32_t k, void *p)
-{
-    b->n--;
-    gmk_count_add(&b->n_frees, (uint64_t)-1);
-    gmk_count_add(&c->live[class_kind(k)], (uint64_t)1 << b->shift);
-    gmki_mem_bad_free(c, p);
-    return false;
-}
-
 static GMK_NOINLINE bool free_bad(gmki_cache_t *c, const void *p)
 {
     if (p != NULL)
@@ -252,31 +253,40 @@ static GMK_NOINLINE bool free_bad(gmki_cache_t *c, const void *p)
     return false;
 }
 
-GMK_FN bool mem_free(gmki_cache_t *c, void *p)
+/* The stack is overfull. Without a node for the batch the last free was a bad one. */
+static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, uint32_t k)
+{
+    if (bin_flush(&c->bin[k], &c->m->classes[k]))
+        return true;
+    bin_strike(c, &c->bin[k]);
+    return false;
+}
+
+bool gmki_free_checked(gmki_cache_t *c, void *p)
 {
     uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
     uintptr_t in_span;
     gmki_bin_t *b;
     uint32_t k;
-    uint32_t i;
+    uint32_t n;
+    uintptr_t i;
 
     if (GMK_UNLIKELY(off >= c->map_bytes))
         return free_bad(c, p);
     k = c->map[off >> c->chunk_shift];
     b = &c->bin[k];
     in_span = (uintptr_t)p - (uintptr_t)b->base;
-    i = (uint32_t)(in_span >> b->shift);
-    if (GMK_UNLIKELY(((uintptr_t)i << b->shift) != in_span || !object_free(&b->state[i])))
+    i = in_span >> b->shift;
+    if (GMK_UNLIKELY(i << b->shift != in_span || !object_free(&b->state[i])))
         return free_bad(c, p);
-    debug_free(p, 1u << b->shift);
-    b->obj[b->n++] = i;
-    gmk_count_add(&b->n_frees, 1);
-    gmk_count_add(&c->live[class_kind(k)], 0 - ((uint64_t)1 << b->shift));
-    if (GMK_UNLIKELY(b->n > b->cap) && !bin_flush(b, &c->m->classes[k]))
-        return free_undo(c, b, k, p);
+    debug_free(p, b->bytes);
+    n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
+    b->obj[n] = (uint32_t)i;
+    gmk_store_rlx(&b->n, n + 1, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(b->room, b->bytes);
+    if (GMK_UNLIKELY(n >= b->cap))
+        return free_overfull(c, k);
     return true;
 }
 
-void gmki_free(gmki_cache_t *c, void *p) { (void)mem_free(c, p); }
-
-bool gmki_free_checked(gmki_cache_t *c, void *p) { return mem_free(c, p); }
+void gmki_free(gmki_cache_t *c, void *p) { (void)gmki_free_checked(c, p); }

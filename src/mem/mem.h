@@ -25,7 +25,9 @@
 #define GMKI_CLASSES 13u
 
 #define GMKI_BATCH_MAX 32u                   /* objects that move at once */
-#define GMKI_BATCH_BYTES 32768u              /* and the bytes they may have */
+#ifndef GMKI_BATCH_BYTES
+#define GMKI_BATCH_BYTES 131072u /* and the bytes they may have */
+#endif
 #define GMKI_CACHE_MAX (2u * GMKI_BATCH_MAX) /* free objects of a class in a cache */
 
 #define GMKI_ARENA_MIN 65536u /* the smallest arena; bins above 2 KiB are empty in it */
@@ -52,21 +54,24 @@ typedef struct gmki_class {
     uint32_t *slots;  /* node n holds slots[n * batch ...] */
 } gmki_class_t;
 
-/* A class in one agent's cache: what the fast path needs, on neighbouring lines. */
+/* A class in one agent's cache. The counts of frees are not kept but follow from
+ *   n_allocs - n_frees == n_moved - n. */
 typedef struct gmki_bin {
     GMK_ALIGNAS(GMK_CACHE_LINE) char *base;
     gmk_a32_t *state;
-    uint32_t shift;
+    gmk_a64_t *room; /* of this class's kind, in the same cache */
+    gmk_a32_t n;     /* objects held */
     uint32_t cap;
-    uint32_t n; /* objects held */
-    uint32_t batch;
+    uint32_t shift;
+    uint32_t bytes;
     gmk_a64_t n_allocs;
-    gmk_a64_t n_frees;
+    gmk_a64_t n_moved;                /* objects taken from the depot minus given to it */
     uint32_t obj[GMKI_CACHE_MAX + 1]; /* a stack: the newest is on top */
 } gmki_bin_t;
 
-/* One agent's memory. Counters have one writer, the owner; live counts this agent's
- * allocations minus its frees, so it may be below zero (as a wrapped number). */
+/* One agent's memory. Counters have one writer, the owner. Live bytes of a kind, this
+ * agent's allocations minus its frees (below zero if it frees what others took), are
+ * peak - room; room falls with each allocation, and peak follows when it is negative. */
 typedef struct gmki_cache {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_alloc_t *m;
     gmki_obs_t *obs;
@@ -74,14 +79,19 @@ typedef struct gmki_cache {
     size_t map_bytes;
     const uint8_t *map;
     uint32_t chunk_shift;
-    gmk_a64_t live[2]; /* bytes, by GMK_ALLOC_TASK_SLAB and GMK_ALLOC_BLOCK */
-    gmk_a64_t peak[2];
+    gmk_a64_t room[2]; /* by GMK_ALLOC_TASK_SLAB and GMK_ALLOC_BLOCK */
+    gmk_a64_t peak[2]; /* GMKI_PEAK words behind room */
     gmk_a64_t n_payloads; /* made here minus freed here */
     gmk_a64_t n_fails[GMK_ALLOC_KINDS];
     gmk_a64_t n_bad_frees[GMK_ALLOC_KINDS];
     gmk_a64_t n_bumps;
     gmki_bin_t bin[GMKI_CLASSES];
 } gmki_cache_t;
+
+#define GMKI_PEAK 2
+GMK_STATIC_ASSERT(offsetof(gmki_cache_t, peak) ==
+                      offsetof(gmki_cache_t, room) + GMKI_PEAK * sizeof(gmk_a64_t),
+                  "a kind's peak is found from its room");
 
 /* Frees a payload of another pool than the arena. */
 typedef void (*gmki_pool_free_fn)(void *pool_ctx, gmki_cache_t *c, void *payload);
@@ -199,6 +209,12 @@ uint64_t gmki_payloads_live(const gmk_alloc_t *m);
 /* Private to src/mem: counts and traces a refused request, a bad pointer. */
 void *gmki_mem_failed(gmki_cache_t *c, enum gmk_alloc_kind kind, uint32_t size);
 void gmki_mem_bad_free(gmki_cache_t *c, const void *p);
+
+/* Private to src/mem: the allocator that a class belongs to. */
+GMK_FN enum gmk_alloc_kind gmki_class_kind(uint32_t k)
+{
+    return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
+}
 
 /* Private to src/mem: the i-th registered cache, or null. */
 GMK_FN gmki_cache_t *gmki_mem_cache(const gmk_alloc_t *m, uint32_t i)
