@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT
+ * Labels without the document. */
+void put(gmk_a32_t *w) { gmk_store_rel(w, 1, GMK_DEV); } /* sync: x.word */
+int get(gmk_a32_t *w) { return gmk_load_acq(w, GMK_DEV); } /* sync: x.word */

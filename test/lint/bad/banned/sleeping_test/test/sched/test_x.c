@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A test that sleeps. */
+void wait(void) { usleep(10); }

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * Text by libc. */
+void say(char *s) { sprintf(s, "x"); }

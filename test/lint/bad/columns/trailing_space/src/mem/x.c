@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * White space at the end. */
+int x; 

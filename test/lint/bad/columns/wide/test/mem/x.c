@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A line of 101 columns. */
+/* xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx */

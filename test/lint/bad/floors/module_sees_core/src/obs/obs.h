@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A module includes a private header. */
+/* nothing */

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A module includes another. */
+#include "modules/echo/echo.h"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A public header includes a private one. */
+#include "obs/obs.h"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A folder of src that is no floor. */
+int x;

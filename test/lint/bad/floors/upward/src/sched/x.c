@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A lower floor includes a higher one. */
+#include "chan/chan.h"

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * A word.
+ * The last. */

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * Common to ports. */
+#include "ggmk/base/atomic.h"

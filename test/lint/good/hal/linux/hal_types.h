@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * Types of the port. */
+#include <pthread.h>

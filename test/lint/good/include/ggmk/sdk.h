@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * Tier 2. */
+#include "ggmk/ggmk.h"

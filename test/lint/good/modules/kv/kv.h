@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * Of the same module. */
+#include "ggmk/ggmk.h"

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT
+ * The lowest floor of the core. */
+#include <stdint.h>
+
+#include "ggmk/ggmk.h"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * A floor. */
+#include "obs/obs.h"
