@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+# make bench: ours beside peers; make bench-build: the programs only.
+# BENCH_ARGS is handed to bench/run, for example BENCH_ARGS='-n 7 --rows chain,tree'.
+
+BENCH_B := $(B)/bench
+BENCH_OPT := -O3 -march=native -pthread -Ibench/src
+BENCH_INC := $(INCLUDES_linux)
+BENCH_DEP = -MMD -MP -MF $@.d -MT $@
+CXX ?= g++
+BENCH_ARGS ?=
+
+BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring ours_tasks ours_alloc)
+BENCH_PEERS := $(addprefix $(BENCH_B)/,ring_dpdk ring_ck ring_moodycamel ring_rwq ring_boost \
+    ring_tbb ring_xenium ring_atomic_queue tasks_tbb tasks_asio tasks_gomp tasks_libomp peers_go)
+
+$(BENCH_B)/near $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_DEP) $< -o $@
+
+$(BENCH_B)/ours_tasks $(BENCH_B)/ours_alloc: $(BENCH_B)/%: bench/src/%.c $(B)/linux/libgmk_cpu.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_INC) $(SANFLAGS) $(BENCH_DEP) $< \
+	    $(B)/linux/libgmk_cpu.a $(LDLIBS_linux) -o $@
+
+$(BENCH_B)/ours_ring: bench/src/ours_ring.cpp $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++20 -Wall $(BENCH_OPT) $(BENCH_INC) $(SANFLAGS) $(BENCH_DEP) $< -o $@
+
+# $(call bench_peer,program,source,name,probe,compiler,flags,libraries)
+define bench_peer
+$(BENCH_B)/$(1): bench/src/$(2) bench/peer.sh bench/rules.mk
+	@CXX='$$(CXX)' PROBE_FLAGS="$(6)" sh bench/peer.sh $$@ '$(3)' '$(4)' \
+	    $(5) -std=c++20 -Wall $$(BENCH_OPT) $$(BENCH_DEP) $(6) $$< $(7) -o $$@
+endef
+bench_dpdk = $$$$(pkg-config --cflags libdpdk 2>/dev/null) -march=native -Wno-volatile
+$(eval $(call bench_peer,ring_dpdk,ring_dpdk.cpp,DPDK rte_ring,header:rte_ring.h,$(CXX),$(bench_dpdk),-lrte_ring -lrte_eal))
+$(eval $(call bench_peer,ring_ck,ring_ck.cpp,ConcurrencyKit,header:ck_ring.h,$(CXX),-Wno-pedantic,-lck))
+$(eval $(call bench_peer,ring_moodycamel,ring_moodycamel.cpp,moodycamel ConcurrentQueue,header:concurrentqueue/concurrentqueue.h,$(CXX)))
+$(eval $(call bench_peer,ring_rwq,ring_rwq.cpp,moodycamel ReaderWriterQueue,header:readerwriterqueue/readerwriterqueue.h,$(CXX)))
+$(eval $(call bench_peer,ring_boost,ring_boost.cpp,Boost lockfree,header:boost/lockfree/spsc_queue.hpp,$(CXX)))
+$(eval $(call bench_peer,ring_tbb,ring_tbb.cpp,oneTBB queues,header:oneapi/tbb/concurrent_queue.h,$(CXX),,-ltbb))
+$(eval $(call bench_peer,ring_xenium,ring_xenium.cpp,xenium,header:xenium/vyukov_bounded_queue.hpp,$(CXX)))
+$(eval $(call bench_peer,ring_atomic_queue,ring_atomic_queue.cpp,atomic_queue,header:atomic_queue/atomic_queue.h,$(CXX)))
+$(eval $(call bench_peer,tasks_tbb,tasks_tbb.cpp,oneTBB tasks,header:oneapi/tbb.h,$(CXX),,-ltbb))
+$(eval $(call bench_peer,tasks_asio,tasks_asio.cpp,Boost.Asio,header:boost/asio/thread_pool.hpp,$(CXX)))
+$(eval $(call bench_peer,tasks_gomp,tasks_omp.cpp,GCC libgomp,tool:g++,g++,-fopenmp))
+$(eval $(call bench_peer,tasks_libomp,tasks_omp.cpp,LLVM libomp,tool:clang++,clang++,-fopenmp))
+
+$(BENCH_B)/peers_go: bench/go/main.go bench/peer.sh
+	@GOCACHE=$(abspath $(BENCH_B))/gocache GO111MODULE=off sh bench/peer.sh $@ Go tool:go \
+	    go build -o $@ $<
+
+bench-build: $(BENCH_OURS) $(BENCH_PEERS)
+
+bench: bench-build
+	@python3 bench/run --bin $(BENCH_B) --cc '$(CC)' --cxx '$(CXX)' $(BENCH_ARGS)
+
+.PHONY: bench bench-build

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// Our rings, straight from the headers that the kernel uses: prim/spsc.h with items of 64
+// bytes, prim/cells.h with cells of one line. A cell carries 60 of its 64 bytes: the
+// 48-byte task, 8 bytes of channel sequence, 4 of subscription and retries; the last 4 are
+// the turn word. All 60 are written, moved and checked by their first and last word.
+#include "ring.hpp"
+#include "ggmk/prim/cells.h"
+#include "ggmk/prim/spsc.h"
+
+struct Spsc {
+    gmk_spsc_t r;
+    alignas(128) Item buf[BENCH_RING_CAP];
+    static constexpr uint32_t MASK = BENCH_RING_CAP - 1;
+    Spsc() { gmk_spsc_setup(&r, BENCH_RING_CAP, 0); }
+    struct Prod {
+        Spsc &q;
+        explicit Prod(Spsc &x) : q(x) {}
+        bool push(const Item &i) { return push_n(&i, 1) == 1; }
+        unsigned push_n(const Item *a, unsigned n)
+        {
+            uint32_t pos, k = gmk_spsc_claim(&q.r, n, &pos, GMK_DEV);
+            for (uint32_t i = 0; i < k; i++)
+                q.buf[(pos + i) & MASK] = a[i];
+            if (k != 0)
+                gmk_spsc_publish(&q.r, pos, k, GMK_DEV);
+            return k;
+        }
+    };
+    struct Cons {
+        Spsc &q;
+        explicit Cons(Spsc &x) : q(x) {}
+        bool pop(Item &i) { return pop_n(&i, 1) == 1; }
+        unsigned pop_n(Item *a, unsigned n)
+        {
+            uint32_t pos, k = gmk_spsc_take(&q.r, n, &pos, GMK_DEV);
+            for (uint32_t i = 0; i < k; i++)
+                a[i] = q.buf[(pos + i) & MASK];
+            if (k != 0)
+                gmk_spsc_release(&q.r, pos, k, GMK_DEV);
+            return k;
+        }
+    };
+};
+
+struct Cells {
+    gmk_mpmc_t r;
+    alignas(128) gmk_cell_t buf[BENCH_RING_CAP];
+    Cells()
+    {
+        memset((void *)buf, 0, sizeof buf);
+        gmk_mpmc_setup(&r, BENCH_RING_CAP, 0);
+    }
+    struct Prod {
+        Cells &q;
+        explicit Prod(Cells &x) : q(x) {}
+        bool push(const gmk_cell_t &c) { return push_n(&c, 1) == 1; }
+        unsigned push_n(const gmk_cell_t *a, unsigned n)
+        {
+            return gmk_cells_push(&q.r, q.buf, a, n, GMK_DEV);
+        }
+    };
+    struct Cons {
+        Cells &q;
+        explicit Cons(Cells &x) : q(x) {}
+        bool pop(gmk_cell_t &c) { return pop_n(&c, 1) == 1; }
+        unsigned pop_n(gmk_cell_t *a, unsigned n)
+        {
+            return gmk_cells_pop(&q.r, q.buf, a, n, GMK_DEV);
+        }
+    };
+};
+template <> struct item_of<Cells> {
+    using type = gmk_cell_t;
+};
+
+static inline void item_fill(gmk_cell_t &c, uint64_t x)
+{
+    c.sub = (uint16_t)x;
+    c.retries = (uint16_t)(x >> 16);
+    c.chan_seq = x + 1;
+    c.task.type = (uint32_t)(x + 2);
+    c.task.flags = (uint16_t)(x + 2);
+    c.task.tenant = (uint16_t)(x + 2);
+    c.task.channel = (uint32_t)(x + 3);
+    c.task.seq = (uint32_t)(x + 3);
+    c.task.payload_ptr = x + 4;
+    c.task.payload_len = (uint32_t)(x + 5);
+    c.task.yield_count = (uint16_t)(x + 5);
+    c.task._pad = (uint16_t)(x + 5);
+    c.task.meta0 = x + 6;
+    c.task.meta1 = x + 7;
+}
+static inline uint64_t item_sum(const gmk_cell_t &c)
+{
+    return (c.sub | (uint64_t)c.retries << 16) + c.task.meta1;
+}
+
+int main(int argc, char **argv)
+{
+    bench_args(argc, argv);
+    spsc_rows<Spsc>("GGMK");
+    mpmc_rows<Cells>("GGMK");
+    return 0;
+}
