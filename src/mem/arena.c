@@ -116,7 +116,7 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
     m->trace = at;
     m->trace_bytes = p->trace_bytes;
     m->bump = at + p->trace_bytes;
-    m->bump_bytes = p->bump_bytes;
+    gmk_bumpoff_setup(&m->bump_off, p->bump_bytes);
 }
 
 int gmki_mem_init(gmk_alloc_t *m, size_t arena_bytes, uint32_t n_agents)
@@ -239,8 +239,6 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
 
 static void stats_bump(const gmk_alloc_t *m, gmk_alloc_stats_t *out)
 {
-    uint64_t used = gmk_load_acq(&m->bump_used, GMK_DEV); /* sync: mem.bump */
-
     for (uint32_t i = 0; i < m->n_agents; i++) {
         const gmki_cache_t *c = gmki_mem_cache(m, i);
 
@@ -248,9 +246,9 @@ static void stats_bump(const gmk_alloc_t *m, gmk_alloc_stats_t *out)
             out->n_allocs += gmk_count_get(&c->n_bumps);
     }
     out->n_frees = gmk_count_get(&m->n_resets);
-    out->bytes_total = m->bump_bytes;
-    out->bytes_free = m->bump_bytes - used;
-    out->bytes_high_water = gmk_max64(used, gmk_count_get(&m->bump_peak));
+    out->bytes_total = m->bump_off.size;
+    out->bytes_free = m->bump_off.size - gmk_bumpoff_used(&m->bump_off, GMK_DEV);
+    out->bytes_high_water = gmk_bumpoff_high(&m->bump_off, GMK_DEV);
 }
 
 int gmki_mem_stats(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_stats_t *out)

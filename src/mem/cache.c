@@ -80,7 +80,7 @@ GMK_NOINLINE void gmki_mem_bad_free(gmki_cache_t *c, const void *p)
     uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
     enum gmk_alloc_kind kind = GMK_ALLOC_BLOCK;
 
-    if ((uintptr_t)p - (uintptr_t)c->m->bump < c->m->bump_bytes)
+    if ((uintptr_t)p - (uintptr_t)c->m->bump < c->m->bump_off.size)
         kind = GMK_ALLOC_BUMP;
     else if (off < c->map_bytes && c->map[off >> c->chunk_shift] == GMKI_CLASS_TASK)
         kind = GMK_ALLOC_TASK_SLAB;
@@ -112,13 +112,13 @@ static uint32_t class_carve(gmki_class_t *cl, uint32_t *first)
  * returns: false if the class has none. */
 static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
 {
-    uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV); /* sync: mem.depot */
+    uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV);
     uint32_t n = cl->batch;
     uint32_t first = 0;
 
     if (node != GMK_FREELIST_NONE) {
         gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
-        gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV); /* sync: mem.depot */
+        gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV);
     } else {
         n = class_carve(cl, &first);
         for (uint32_t i = 0; i < n; i++)
@@ -133,14 +133,14 @@ static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
  * no node, which proves that more objects are free than exist. */
 static bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
 {
-    uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV); /* sync: mem.depot */
+    uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV);
     uint32_t batch = cl->batch;
     uint32_t left = gmk_load_rlx(&b->n, GMK_DEV) - batch; /* relaxed: the owner's own */
 
     if (node == GMK_FREELIST_NONE)
         return false;
     gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj, batch * sizeof(b->obj[0]));
-    gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV); /* sync: mem.depot */
+    gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV);
     for (uint32_t i = 0; i < left; i++)
         b->obj[i] = b->obj[i + batch];
     gmk_store_rlx(&b->n, left, GMK_DEV); /* relaxed: a statistic to others */

@@ -7,13 +7,13 @@
  *   n_objs / batch nodes always suffice. n <= cap in every cache between two calls.
  * Threads: a cache has one owner at a time (handed over with a happens-before edge);
  *   free takes objects of any cache; statistics are read by anybody.
- * Order: labels mem.depot (through prim/freelist.h: freelist.head), mem.caches,
- *   mem.bump, payload.refs.
+ * Order: labels mem.caches and payload.refs; those of prim/freelist.h and prim/bump.h.
  * Source: SPEC E, CH-38 to CH-47; Bonwick and Adams, Magazines and Vmem (2001). */
 #ifndef GMKI_MEM_H
 #define GMKI_MEM_H
 
 #include "ggmk/alloc.h"
+#include "ggmk/prim/bump.h"
 #include "ggmk/prim/freelist.h"
 #include "obs/obs.h"
 
@@ -105,8 +105,7 @@ typedef struct gmki_pool {
 
 struct gmk_alloc {
     gmki_class_t classes[GMKI_CLASSES];
-    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t bump_used;
-    gmk_a64_t bump_peak; /* the most that was used before the last reset */
+    gmk_bumpoff_t bump_off;
     gmk_a64_t n_resets;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t n_caches;
     uint32_t n_agents;
@@ -121,8 +120,7 @@ struct gmk_alloc {
     uint32_t n_pools;
     char *trace;
     size_t trace_bytes;
-    char *bump;
-    size_t bump_bytes;
+    char *bump; /* bump_off.size bytes */
     gmki_pool_t pools[GMKI_POOLS];
 };
 
@@ -159,7 +157,7 @@ bool gmki_free_checked(gmki_cache_t *c, void *p);
  * threads: c's owner; the region is shared by all. cost: one compare-and-swap. */
 void *gmki_bump(gmki_cache_t *c, uint32_t size);
 
-/* Empties the bump region. pre: no bump pointer is in use. threads: any. */
+/* Empties the bump region. pre: no bump pointer is in use and nobody bumps. */
 void gmki_bump_reset(gmk_alloc_t *m);
 
 /* A payload of len bytes (1..GMK_PAYLOAD_MAX), aligned to 16, with one reference. */
