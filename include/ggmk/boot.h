@@ -18,7 +18,7 @@ struct gmk_kernel {
 /* gmk_boot_cfg_t.flags */
 #define GMK_BOOT_NO_LINKED_MODULES 0x1u /* register the array only */
 #define GMK_BOOT_PIN_WORKERS 0x2u       /* worker i runs on processor i mod n */
-#define GMK_BOOT_AUTO_TICK 0x4u         /* one tick a millisecond of the clock */
+#define GMK_BOOT_MANUAL_TICKS 0x4u      /* only gmk_tick_advance moves the tick; else 1 ms */
 
 /* A zero field takes its default from ggmk/config.h. Capacities are rounded up to
  * powers of two. */
@@ -34,7 +34,7 @@ typedef struct gmk_boot_cfg {
     uint32_t overflow_slots;
     uint32_t trace_slots;      /* records per ring */
     uint32_t batch_size;       /* tasks between two looks at the clock */
-    uint64_t spin_cycles;      /* search before parking */
+    uint64_t spin_ns;          /* search before parking */
     uint64_t halt_timeout_ns;  /* of gmk_halt */
     uint64_t park_timeout_ns;  /* longest sleep; 0: none, as it should be */
 } gmk_boot_cfg_t;
@@ -95,7 +95,8 @@ GMK_NODISCARD int gmk_submit_to(gmk_kernel_t *k, gmk_task_t *t, uint32_t worker)
 GMK_NODISCARD int gmk_submit_after(gmk_kernel_t *k, gmk_task_t *t, uint64_t delay_ns);
 GMK_NODISCARD int gmk_submit_at_tick(gmk_kernel_t *k, gmk_task_t *t, uint32_t tick);
 
-/* Moves the logical tick forward by one and wakes what is due. threads: any. */
+/* Moves the logical tick forward by one and wakes what is due. Without
+ * GMK_BOOT_MANUAL_TICKS the clock moves it too, once a millisecond. threads: any. */
 void gmk_tick_advance(gmk_kernel_t *k);
 uint32_t gmk_tick_now(const gmk_kernel_t *k);
 

@@ -37,6 +37,11 @@ GMK_NODISCARD int gmk_chan_find(gmk_ctx_t *ctx, const char *name);
  * (fan-out, in this release). threads: any ctx. blocks: for a lock. source: CH-24, CH-26. */
 GMK_NODISCARD int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slots);
 
+/* Fixes the message type of a channel that has none yet.
+ * returns: GMK_OK (also if it is this type already), GMK_CHAN_TYPE_MISMATCH,
+ * GMK_CHAN_CLOSED, GMK_E_INVALID. threads: any ctx. source: V-45. */
+GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type);
+
 /* Subscribes the running module (known from ctx) with its handler of the channel's
  * message type; gmk_chan_sub_worker also binds delivery to one worker's inbox. A module
  * is served by one worker at a time, so its last binding counts for all its channels.
@@ -56,6 +61,13 @@ GMK_NODISCARD int gmk_chan_emit(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 /* Up to n messages in one push, in order. returns: how many went in (the first ones;
  * 0 when full), or a negative code as gmk_chan_emit when the first is refused. */
 GMK_NODISCARD int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n);
+
+/* As gmk_chan_emit, but on a full channel a message handler's task waits in its
+ * module's outbox: the call returns GMK_OK, the module takes no further message until
+ * its outbox has drained, in order, and nothing is sent twice. It is not a yield and
+ * never trips the breaker. returns: as gmk_chan_emit; GMK_CHAN_FULL when the outbox is
+ * full or the caller is no serial message handler. source: R19. */
+GMK_NODISCARD int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 
 /* State of a channel. */
 typedef struct gmk_chan_info {

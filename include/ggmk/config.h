@@ -76,8 +76,8 @@
 #ifndef GMK_WORKER_BATCH_SIZE
 #define GMK_WORKER_BATCH_SIZE 32
 #endif
-#ifndef GMK_BATCH_TARGET_CYCLES
-#define GMK_BATCH_TARGET_CYCLES 60000 /* a batch is worth about this much work */
+#ifndef GMK_BATCH_TARGET_NS
+#define GMK_BATCH_TARGET_NS 20000 /* a batch is worth about this much work */
 #endif
 #ifndef GMK_AGING_INTERVAL
 #define GMK_AGING_INTERVAL 64 /* takes between two looks at the older queues */
@@ -88,8 +88,8 @@
 #ifndef GMK_EVQ_DRAIN_LIMIT
 #define GMK_EVQ_DRAIN_LIMIT 256 /* events fired by one look at the event queue */
 #endif
-#ifndef GMK_SPIN_CYCLES
-#define GMK_SPIN_CYCLES 120000 /* search this long before parking */
+#ifndef GMK_SPIN_NS
+#define GMK_SPIN_NS 50000 /* search this long before parking */
 #endif
 #ifndef GMK_DEFAULT_MAX_YIELDS
 #define GMK_DEFAULT_MAX_YIELDS 16
@@ -101,7 +101,16 @@
 #define GMK_RETRY_MAX_TICKS 64
 #endif
 #ifndef GMK_MAX_HANDLER_CYCLES
-#define GMK_MAX_HANDLER_CYCLES 1000000
+#define GMK_MAX_HANDLER_CYCLES 1000000 /* steps of the kernel's clock: ns on CPUs */
+#endif
+#ifndef GMK_TICK_NS
+#define GMK_TICK_NS 1000000 /* unless ticks are manual */
+#endif
+#ifndef GMK_STEAL_MAX
+#define GMK_STEAL_MAX 16 /* tasks one theft takes at most */
+#endif
+#ifndef GMK_SHARED_CAP
+#define GMK_SHARED_CAP 256 /* stealable part of a local queue */
 #endif
 #ifndef GMK_GROUP_RESUME_CAP
 #define GMK_GROUP_RESUME_CAP 64 /* yielded messages of one serial group */

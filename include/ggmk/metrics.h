@@ -34,7 +34,12 @@ const char *gmk_metric_key(uint32_t metric_id);
 const char *gmk_metric_text(uint32_t metric_id);
 
 /* Where the rows lie, for readers without a kernel: row r of n_rows begins at
- * base + r * stride and has count 64-bit words; row = agent * n_tenants + tenant. */
+ * base + r * stride and has count 64-bit words; row = agent * n_tenants + tenant.
+ * Three words are not kept but follow from others, so that the hot path writes less:
+ *   ENQUEUED = ACCEPTED + YIELDED + RETRIED
+ *   DISPATCHED = COMPLETED + FAILED + YIELDED + RETRIED - POISON_SKIPS
+ *   DEQUEUED = DISPATCHED + POISON_SKIPS
+ * Bit 63 of ACCEPTED marks a row that is closed to submission. */
 typedef struct gmk_metrics_map {
     const void *base;
     uint64_t stride;

@@ -24,7 +24,7 @@ typedef struct gmk_handler_reg {
     uint32_t flags;         /* GMK_HF_* */
     uint32_t shared_bytes;  /* GPU shared memory per block */
     uint32_t max_yields;    /* 0: GMK_DEFAULT_MAX_YIELDS */
-    uint64_t budget_cycles; /* 0: GMK_MAX_HANDLER_CYCLES */
+    uint64_t budget_ns;     /* 0: GMK_MAX_HANDLER_CYCLES */
 } gmk_handler_reg_t;
 
 typedef struct gmk_chan_decl {

@@ -22,9 +22,10 @@ typedef struct gmk_test_case {
         *const gmk_test_ptr_##ident = &gmk_test_case_##ident;                                      \
     static void gmk_test_fn_##ident(void)
 
+/* Both operands are evaluated once and compared as 64-bit signed numbers. */
 #define GMK_TEST_CMP_(a, op, b)                                                                    \
-    gmk_test_check_cmp((a)op(b), (int64_t)(a), (int64_t)(b), #a, #op, #b,                          \
-                       (gmk_test_where_t){__FILE__, __LINE__})
+    gmk_test_check_cmp((int64_t)(a), (int64_t)(b),                                                 \
+                       (gmk_test_cmp_t){#a, #op, #b, {__FILE__, __LINE__}})
 #define gmk_test_assert_eq(a, b) GMK_TEST_CMP_(a, ==, b)
 #define gmk_test_assert_ne(a, b) GMK_TEST_CMP_(a, !=, b)
 #define gmk_test_assert_lt(a, b) GMK_TEST_CMP_(a, <, b)
@@ -49,11 +50,18 @@ typedef struct gmk_test_where {
     int line;
 } gmk_test_where_t;
 
+/* A comparison as it was written: operator ==, !=, <, <=, > or >=. */
+typedef struct gmk_test_cmp {
+    const char *a;
+    const char *op;
+    const char *b;
+    gmk_test_where_t at;
+} gmk_test_cmp_t;
+
 GMK_EXTERN_C_BEGIN
 
 bool gmk_test_check(bool ok, const char *text, gmk_test_where_t at);
-bool gmk_test_check_cmp(bool ok, int64_t a, int64_t b, const char *sa, const char *op,
-                        const char *sb, gmk_test_where_t at);
+bool gmk_test_check_cmp(int64_t a, int64_t b, gmk_test_cmp_t how);
 bool gmk_test_check_str(const char *a, const char *b, const char *sa, const char *sb,
                         gmk_test_where_t at);
 
@@ -69,7 +77,7 @@ bool gmk_test_simulated(void);
 /* n, or the smaller m on the simulated machine. */
 uint64_t gmk_test_scale(uint64_t n, uint64_t m);
 
-/* Prints without any library. %s only; n arguments follow as strings. */
+/* Prints without any library. */
 void gmk_test_print(const char *text);
 void gmk_test_print_u64(const char *label, uint64_t value);
 

@@ -24,7 +24,7 @@ enum gmk_trace_event {
 
 /* One record. */
 typedef struct gmk_trace_ev {
-    GMK_ALIGNAS(16) uint64_t tsc; /* gmk_hal_cycles at the writer's last batch edge */
+    GMK_ALIGNAS(16) uint64_t tsc; /* gmk_hal_now_ns at the writer's last batch edge */
     uint32_t ev_type;             /* GMK_EV_* */
     uint16_t tenant;
     uint16_t type; /* task type */

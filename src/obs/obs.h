@@ -47,7 +47,7 @@ typedef struct gmki_obs {
     const gmki_trace_cfg_t *cfg;
     uint32_t agent; /* worker number, or a number behind the workers */
     uint32_t module; /* whose handler runs: index of the trace level */
-    uint64_t now;    /* gmk_hal_cycles at the last batch edge */
+    uint64_t now;    /* gmk_hal_now_ns at the last batch edge */
     uint64_t rng;
     bool shared; /* rows have many writers */
 } gmki_obs_t;
@@ -86,7 +86,7 @@ GMK_FN bool gmki_trace_on(const gmki_obs_t *o, uint32_t level)
 #define gmki_trace(o, EV, t, a0, a1)                                                               \
     do {                                                                                           \
         if (GMK_UNLIKELY(gmki_trace_on((o), GMKI_EVL_##EV))) {                                     \
-            if (GMKI_EVL_##EV == GMK_TRACE_ALL)                                                    \
+            if ((int)GMKI_EVL_##EV == (int)GMK_TRACE_ALL)                                          \
                 gmki_trace_sampled((o), GMK_EV_##EV, (t), (a0), (a1));                             \
             else                                                                                   \
                 gmki_trace_write((o), GMK_EV_##EV, (t), (a0), (a1));                               \

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * A kernel, whole: the core, its agents, its books.
+ * Floor: F8. Agents 0..n_workers-1 are workers, then GMK_MAX_HOSTS attached threads,
+ * then the outside agent, shared by all other threads.
+ * Source: SPEC B.2; ARCHITECTURE R8, R13, R21. */
+#ifndef GMKI_KERNEL_H
+#define GMKI_KERNEL_H
+
+#include "ggmk/boot.h"
+#include "worker/worker.h"
+
+#define GMKI_MAGIC 0x676d6b2d72756e31ull
+
+enum gmki_state { GMKI_BOOTING, GMKI_RUNNING, GMKI_HALTING, GMKI_WEDGED };
+
+typedef struct gmki_kernel {
+    gmki_core_t core;
+    gmk_boot_cfg_t cfg;
+    gmk_kernel_t *handle;
+    gmk_a32_t state;
+    uint32_t n_agents;
+    gmki_agent_t **agents; /* by number; a host's is made at its first attach */
+    gmk_hal_thread_t *threads;
+    uint32_t n_started;
+    gmk_a64_t *rows; /* agent * n_tenants + tenant */
+    gmk_a64_t *handler_rows; /* agent * GMK_MAX_HANDLERS */
+    gmki_trace_cfg_t trace_cfg;
+    gmki_trace_ring_t *rings; /* (agents but the outside one) * n_tenants + tenant */
+    uint32_t trace_slots;
+    gmk_hal_lock_t lock;       /* attach and detach, waiters, trace readers */
+} gmki_kernel_t;
+
+/* The private contents of gmk_kernel_t. */
+typedef struct gmki_handle {
+    gmki_kernel_t *k;
+    uint64_t magic;
+    char error[GMKI_ERROR_BYTES];
+} gmki_handle_t;
+
+GMK_STATIC_ASSERT(sizeof(gmki_handle_t) <= sizeof(gmk_kernel_t), "the public storage suffices");
+
+/* The kernel behind a handle, or null if it is not booted. */
+GMK_FN gmki_kernel_t *gmki_kernel(const gmk_kernel_t *h)
+{
+    const gmki_handle_t *p = (const gmki_handle_t *)h;
+
+    return p != NULL && p->magic == GMKI_MAGIC ? p->k : NULL;
+}
+
+GMK_FN gmki_agent_t *gmki_outside(const gmki_kernel_t *k) { return k->agents[k->n_agents - 1]; }
+
+/* agent.c */
+int gmki_agents_init(gmki_kernel_t *k);
+void gmki_agents_fini(gmki_kernel_t *k);
+gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq);
+
+/* halt.c */
+void gmki_stop_workers(gmki_kernel_t *k);
+void gmki_kernel_free(gmki_kernel_t *k);
+
+/* audit.c */
+void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out);
+uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a);
+
+/* observe.c */
+void gmki_panic_watch(gmki_kernel_t *k);
+void gmki_panic_unwatch(gmki_kernel_t *k);
+
+#endif

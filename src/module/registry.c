@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT
+ * Registration and wiring: every declaration is checked before anything runs.
+ * Floor: F6. An error names what clashes, why, and what to do.
+ * Source: SPEC MOD-1 to MOD-10, MOD-16, V-35, V-58; ARCHITECTURE R6. */
+#include "module/module.h"
+
+void gmki_error_text(char *error, const char *text)
+{
+    size_t n = 0;
+
+    while (error[n] != '\0')
+        n++;
+    while (*text != '\0' && n + 1 < GMKI_ERROR_BYTES)
+        error[n++] = *text++;
+    error[n] = '\0';
+}
+
+void gmki_error_u32(char *error, uint32_t v)
+{
+    char digits[11];
+    size_t i = sizeof(digits) - 1;
+
+    digits[i] = '\0';
+    do
+        digits[--i] = (char)('0' + v % 10);
+    while ((v /= 10) != 0);
+    gmki_error_text(error, &digits[i]);
+}
+
+static bool text_eq(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/* The story "module 'm' ..." and the code of a wiring error. */
+static int wrong(gmki_mod_reg_t *r, const gmk_module_t *m, const char *what)
+{
+    gmki_error_text(r->error, "module '");
+    gmki_error_text(r->error, m->name);
+    gmki_error_text(r->error, "' ");
+    gmki_error_text(r->error, what);
+    return GMK_E_WIRING;
+}
+
+static int wrong_type(gmki_mod_reg_t *r, const gmk_module_t *m, uint32_t type, const char *what)
+{
+    wrong(r, m, "registers type ");
+    gmki_error_u32(r->error, type);
+    gmki_error_text(r->error, what);
+    return GMK_E_WIRING;
+}
+
+static int wrong_chan(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d,
+                      const char *what)
+{
+    wrong(r, m, "declares channel '");
+    gmki_error_text(r->error, d->name != NULL ? d->name : "(null)");
+    gmki_error_text(r->error, "' ");
+    gmki_error_text(r->error, what);
+    return GMK_E_WIRING;
+}
+
+int gmki_mod_add(gmki_mod_reg_t *r, gmk_module_t *m)
+{
+    if (m == NULL || m->name == NULL || m->name[0] == '\0') {
+        gmki_error_text(r->error, "a module pointer or its name is null or empty: name it");
+        return GMK_E_WIRING;
+    }
+    for (uint32_t i = 0; i < r->n_mods; i++) {
+        if (r->mods[i] == m)
+            return GMK_OK;
+        if (text_eq(r->mods[i]->name, m->name))
+            return wrong(r, m, "is registered twice under one name: rename one of the two");
+    }
+    if (r->n_mods == GMK_MAX_MODULES) {
+        wrong(r, m, "is one too many: raise GMK_MAX_MODULES");
+        return GMK_E_LIMIT;
+    }
+    r->mods[r->n_mods++] = m;
+    return GMK_OK;
+}
+
+static bool consumes(const gmk_module_t *m, uint32_t type)
+{
+    for (uint32_t i = 0; i < m->n_channels; i++)
+        if ((m->channels[i].direction & GMK_CHAN_CONSUME) != 0 && m->channels[i].msg_type == type)
+            return true;
+    return false;
+}
+
+static int check_handler(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_handler_reg_t *h)
+{
+    if (h->fn == NULL)
+        return wrong_type(r, m, h->type, " with a null handler: set .fn");
+    if (h->type == 0 || h->type >= GMKI_TYPES)
+        return wrong_type(r, m, h->type, ", out of range: valid types are 1..255");
+    if (h->type >= GMK_TYPE_SYS_FIRST && !consumes(m, h->type))
+        return wrong_type(r, m, h->type,
+                          ", a system message type, without consuming it: use 1..239");
+    if ((h->flags & GMK_HF_NEEDS_SHARED) != 0 && h->shared_bytes == 0)
+        return wrong_type(r, m, h->type,
+                          " with GMK_HF_NEEDS_SHARED and shared_bytes 0: set shared_bytes");
+    for (const gmk_handler_reg_t *o = m->handlers; o != h; o++)
+        if (o->type == h->type)
+            return wrong_type(r, m, h->type, " twice: keep one handler a type");
+    return GMK_OK;
+}
+
+static int add_handler(gmki_mod_reg_t *r, uint32_t module, const gmk_handler_reg_t *reg)
+{
+    gmki_handler_t *h;
+
+    if (r->n_handlers == GMK_MAX_HANDLERS) {
+        wrong(r, r->mods[module], "has one handler too many: raise GMK_MAX_HANDLERS");
+        return GMK_E_LIMIT;
+    }
+    h = &r->handlers[r->n_handlers++];
+    h->fn = reg->fn;
+    h->user = r->mods[module]->user;
+    h->name = reg->name != NULL ? reg->name : "";
+    h->module = module;
+    h->type = reg->type;
+    h->max_yields = reg->max_yields == 0                 ? GMK_DEFAULT_MAX_YIELDS
+                    : reg->max_yields == GMK_YIELD_NEVER ? 0
+                                                         : reg->max_yields;
+    h->budget_ns = reg->budget_ns != 0 ? reg->budget_ns : GMK_MAX_HANDLER_CYCLES;
+    return GMK_OK;
+}
+
+/* Direct submits of a type go to the one module that does not consume it from a
+ * channel, or to the only one that handles it. */
+static int route_type(gmki_mod_reg_t *r, uint32_t type)
+{
+    uint32_t only = GMKI_NO_HANDLER;
+    uint32_t direct = GMKI_NO_HANDLER;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_handlers; i++) {
+        if (r->handlers[i].type != type)
+            continue;
+        n++;
+        only = i;
+        if (consumes(r->mods[r->handlers[i].module], type))
+            continue;
+        if (direct != GMKI_NO_HANDLER) {
+            wrong_type(r, r->mods[r->handlers[i].module], type, ", and so does module '");
+            gmki_error_text(r->error, r->mods[r->handlers[direct].module]->name);
+            gmki_error_text(r->error, "': all but one must consume it from a channel");
+            return GMK_E_WIRING;
+        }
+        direct = i;
+    }
+    if (n == 1 && type < GMK_TYPE_SYS_FIRST)
+        direct = only;
+    r->sched->type_handler[type] = (uint16_t)direct;
+    return GMK_OK;
+}
+
+static int check_decl(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d)
+{
+    uint32_t ends = d->direction & (GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME);
+
+    if (d->name == NULL || d->name[0] == '\0')
+        return wrong_chan(r, m, d, "without a name: name it");
+    if (ends == 0 ||
+        (d->direction & ~(GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME | GMK_CHAN_PARALLEL)) != 0)
+        return wrong_chan(r, m, d, "with a bad direction: use GMK_CHAN_PRODUCE or _CONSUME");
+    if (d->mode & GMK_CHAN_FANOUT)
+        return wrong_chan(r, m, d, "as fan-out, which this release does not have: use P2P");
+    if (d->msg_type == 0 || d->msg_type >= GMKI_TYPES)
+        return wrong_chan(r, m, d, "with a message type out of range: valid are 1..255");
+    return GMK_OK;
+}
+
+int gmki_mod_validate(gmki_mod_reg_t *r)
+{
+    int rc;
+
+    for (uint32_t m = 0; m < r->n_mods; m++) {
+        const gmk_module_t *mod = r->mods[m];
+
+        if ((mod->n_handlers != 0 && mod->handlers == NULL) ||
+            (mod->n_channels != 0 && mod->channels == NULL))
+            return wrong(r, mod, "counts handlers or channels but has no table: set the pointer");
+        for (uint32_t i = 0; i < mod->n_channels; i++)
+            if ((rc = check_decl(r, mod, &mod->channels[i])) != GMK_OK)
+                return rc;
+        for (uint32_t i = 0; i < mod->n_handlers; i++)
+            if ((rc = check_handler(r, mod, &mod->handlers[i])) != GMK_OK ||
+                (rc = add_handler(r, m, &mod->handlers[i])) != GMK_OK)
+                return rc;
+    }
+    for (uint32_t t = 1; t < GMKI_TYPES; t++)
+        if ((rc = route_type(r, t)) != GMK_OK)
+            return rc;
+    return GMK_OK;
+}
+
+uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type)
+{
+    const gmki_mod_reg_t *r = modules;
+
+    for (uint32_t i = 0; i < r->n_handlers; i++)
+        if (r->handlers[i].module == module && r->handlers[i].type == type)
+            return i;
+    return GMKI_NO_HANDLER;
+}
+
+const char *gmki_module_name(void *modules, uint32_t module)
+{
+    const gmki_mod_reg_t *r = modules;
+
+    return module < r->n_mods ? r->mods[module]->name : NULL;
+}
+
+/* The largest number of slots that any module declares for a channel; 0: none says. */
+static uint32_t declared_slots(const gmki_mod_reg_t *r, const char *name)
+{
+    uint32_t slots = 0;
+
+    for (uint32_t m = 0; m < r->n_mods; m++)
+        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++)
+            if (text_eq(r->mods[m]->channels[i].name, name))
+                slots = gmk_max32(slots, r->mods[m]->channels[i].slots);
+    return slots;
+}
+
+/* Which module first declared the channel with the given end. */
+static const char *other_end(const gmki_mod_reg_t *r, const char *name, const gmk_module_t *not_m,
+                             uint32_t end)
+{
+    for (uint32_t m = 0; m < r->n_mods; m++)
+        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++)
+            if (r->mods[m] != not_m && text_eq(r->mods[m]->channels[i].name, name) &&
+                (r->mods[m]->channels[i].direction & end) != 0)
+                return r->mods[m]->name;
+    return "the kernel";
+}
+
+static int clash(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d,
+                 const char *what, const char *fix)
+{
+    wrong_chan(r, m, d, what);
+    gmki_error_text(r->error, other_end(r, d->name, m, GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME));
+    gmki_error_text(r->error, fix);
+    return GMK_E_WIRING;
+}
+
+static int wire_decl(gmki_agent_t *a, gmki_mod_reg_t *r, uint32_t module,
+                     const gmk_chan_decl_t *d)
+{
+    const gmk_module_t *m = r->mods[module];
+    gmki_sub_t sub = {.module = module,
+                      .worker = GMK_NO_WORKER,
+                      .parallel = (d->direction & GMK_CHAN_PARALLEL) != 0};
+    gmki_chan_t *sys = NULL;
+    int id = gmki_chan_find(r->chan, d->name);
+    int rc;
+
+    if (id > 0 && r->chan->chans[id]->system)
+        sys = r->chan->chans[id];
+    if (sys == NULL)
+        id = gmki_chan_open(r->chan, d->name, d->mode | (d->guarantee & GMK_CHAN_LOSSLESS),
+                            declared_slots(r, d->name), d->msg_type);
+    else if (sys->msg_type != d->msg_type || (d->direction & GMK_CHAN_PRODUCE) != 0)
+        return wrong_chan(r, m, d, "wrongly: consume it with its own system message type");
+    if (id == GMK_CHAN_TYPE_MISMATCH)
+        return clash(r, m, d, "with another message type than module '", "': agree on one type");
+    if (id == GMK_E_EXISTS)
+        return clash(r, m, d, "with another mode or guarantee than module '", "': agree on one");
+    if (id < 0) {
+        wrong_chan(r, m, d, gmk_strerror(id));
+        return id == GMK_E_INVALID ? (int)GMK_E_WIRING : id;
+    }
+    if ((d->direction & GMK_CHAN_CONSUME) == 0)
+        return GMK_OK;
+    sub.chan = (uint32_t)id;
+    rc = gmki_chan_subscribe(a, r->chan, &sub);
+    if (rc == GMK_CHAN_ALREADY_BOUND)
+        return clash(r, m, d, "as its consumer, and so does module '",
+                     "': a P2P channel has one consumer");
+    if (rc == GMK_CHAN_TYPE_MISMATCH)
+        return wrong_chan(r, m, d, "as consumer but has no handler of its message type: add one");
+    if (rc != GMK_OK)
+        wrong_chan(r, m, d, gmk_strerror(rc));
+    return rc;
+}
+
+int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r)
+{
+    for (uint32_t m = 0; m < r->n_mods; m++)
+        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++) {
+            int rc = wire_decl(a, r, m, &r->mods[m]->channels[i]);
+
+            if (rc != GMK_OK)
+                return rc;
+        }
+    return GMK_OK;
+}
+
+void gmki_mod_fini(gmki_mod_reg_t *r)
+{
+    gmk_hal_free(r->handlers);
+    r->handlers = NULL;
+}

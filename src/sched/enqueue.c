@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ * The enqueue core: the only place that accepts, stamps, places and wakes.
+ * Floor: F4. Order of places: a spawn goes to the local queue up to the watermark, the
+ * ready queue, the overflow bucket, the arena; a yield to the local queue with its
+ * reserve, the overflow bucket, the arena. Work from outside is refused when the ready
+ * queue is full.
+ * Source: SPEC EQ-1 to EQ-6, V-22; ARCHITECTURE R3, R8, R10, R19. */
+#include "sched/sched.h"
+
+int gmki_check_task(const gmk_sched_t *s, const gmk_task_t *t)
+{
+    if (GMK_UNLIKELY(t == NULL))
+        return GMK_E_INVALID;
+    if (GMK_UNLIKELY(t->type >= GMKI_TYPES || s->type_handler[t->type] == GMKI_NO_HANDLER))
+        return GMK_E_NO_HANDLER;
+    if (GMK_UNLIKELY(t->tenant >= s->n_tenants))
+        return GMK_E_TENANT;
+    return GMK_OK;
+}
+
+uint32_t gmki_seq(gmki_agent_t *a)
+{
+    if (GMK_UNLIKELY(a->seq_next == a->seq_end)) {
+        /* relaxed: only the number matters */
+        a->seq_next = gmk_add_rlx(&a->sched->seq_blocks, 1, GMK_DEV) * GMK_SEQ_BLOCK;
+        a->seq_end = a->seq_next + GMK_SEQ_BLOCK;
+    }
+    return a->seq_next++;
+}
+
+bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
+{
+    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
+
+    if (GMK_LIKELY(!a->obs.shared)) {
+        gmk_count_add(c, n);
+        return true;
+    }
+    if (GMK_LIKELY((gmk_add_sc(c, n, GMK_DEV) & GMKI_CLOSED) == 0)) /* sync: sched.closed */
+        return true;
+    gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: undoes the line above */
+    return false;
+}
+
+void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
+{
+    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
+
+    if (n == 0)
+        return;
+    if (a->obs.shared)
+        gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: a count; the audit reads it at rest */
+    else
+        gmk_count_add(c, 0 - (uint64_t)n);
+}
+
+void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
+{
+    c->sub = 0;
+    c->retries = 0;
+    c->chan_seq = 0;
+    c->task = *t;
+    c->task.flags &= (uint16_t)~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG);
+    c->task.channel = 0;
+    c->task.yield_count = 0;
+    if (a->obs.shared)
+        c->task.seq = 0; /* the ring position is stamped when it is known */
+    else
+        c->task.seq = gmki_seq(a);
+}
+
+/* Pushes up to n cells of one priority to the ready queue and wakes. */
+static uint32_t ready_push(gmki_agent_t *a, const gmk_cell_t *c, uint32_t n, bool wake)
+{
+    gmk_sched_t *s = a->sched;
+    gmki_queue_t *q = &s->rq[GMK_PRIORITY(c->task.flags)];
+    uint32_t k;
+
+    if (GMK_FAULT(GMK_FAULT_QUEUE))
+        return 0;
+    k = gmk_cells_push(&q->ring, q->cells, c, n, GMK_DEV);
+    if (k != 0 && wake)
+        gmki_wake_one(s);
+    return k;
+}
+
+static bool overflow_push(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    gmki_queue_t *q = &a->sched->overflow;
+
+    if (GMK_FAULT(GMK_FAULT_QUEUE) || gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
+        return false;
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_OVERFLOWED, 1);
+    gmki_wake_one(a->sched);
+    return true;
+}
+
+/* A task bound to a worker goes back to its inbox, which keeps room for that. */
+static bool inbox_return(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    uint32_t worker = (uint32_t)c->chan_seq - 1;
+    gmki_queue_t *q = &a->sched->wq[worker].inbox;
+
+    if (gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
+        return false;
+    gmki_wake_worker(a->sched, worker);
+    return true;
+}
+
+bool gmki_place(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    if (c->task.flags & GMK_TF_BOUND)
+        return inbox_return(a, c);
+    return ready_push(a, c, 1, true) != 0 || overflow_push(a, c) ||
+           (a->wq != NULL && gmki_spill_put(a, c));
+}
+
+bool gmki_place_yield(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    gmki_wq_t *q = a->wq;
+
+    if (q == NULL)
+        return gmki_place(a, c);
+    if (c->task.flags & GMK_TF_BOUND)
+        return inbox_return(a, c);
+    if (!GMK_FAULT(GMK_FAULT_QUEUE) && gmki_local_count(q) < q->cap &&
+        gmk_lq_push_newest(&q->fifo, q->fifo_cells, c))
+        return true;
+    return overflow_push(a, c) || gmki_spill_put(a, c);
+}
+
+int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
+{
+    gmki_wq_t *q = a->wq;
+    gmk_cell_t c;
+
+    if (GMK_LIKELY(GMK_PRIORITY(t->flags) >= a->priority && gmki_local_count(q) < q->limit)) {
+        gmki_stamp(a, &q->stack_cells[q->stack.newest & q->stack.mask], t);
+        q->stack.newest++;
+        gmki_accept(a, t->tenant, 1);
+        /* relaxed: a hint; this worker is awake and looks again before every task */
+        if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
+            gmki_share(a);
+        return GMK_OK;
+    }
+    gmki_stamp(a, &c, t);
+    gmki_accept(a, t->tenant, 1);
+    if (gmki_place(a, &c))
+        return GMK_OK;
+    gmki_unaccept(a, t->tenant, 1);
+    return GMK_ALLOC_FAIL;
+}
+
+int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker)
+{
+    gmk_sched_t *s = a->sched;
+    gmki_queue_t *q = &s->wq[worker].inbox;
+    gmk_cell_t c;
+
+    if (gmk_mpmc_count(&q->ring, GMK_DEV) >= q->cap - q->cap / 4)
+        return GMK_E_FULL;
+    if (!gmki_accept(a, t->tenant, 1))
+        return GMK_E_HALTING;
+    gmki_stamp(a, &c, t);
+    c.task.flags |= GMK_TF_BOUND;
+    c.chan_seq = worker + 1; /* whose it is; direct work has no channel position */
+    if (a->obs.shared)
+        c.task.seq = 0x80000000u | gmk_load_rlx(&q->ring.tail, GMK_DEV); /* relaxed: a number */
+    if (GMK_FAULT(GMK_FAULT_QUEUE) || gmk_cells_push(&q->ring, q->cells, &c, 1, GMK_DEV) == 0) {
+        gmki_unaccept(a, t->tenant, 1);
+        return GMK_E_FULL;
+    }
+    gmki_wake_worker(s, worker);
+    return GMK_OK;
+}
+
+bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool is_tick)
+{
+    gmk_sched_t *s = a->sched;
+    bool earliest = false;
+
+    if (GMK_FAULT(GMK_FAULT_QUEUE) || !gmki_evq_insert(&s->evq, c, due, is_tick, &earliest))
+        return false;
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TIMERS_SET, 1);
+    if (earliest) {
+        /* relaxed: the keeper re-reads the due time after it has announced itself */
+        uint32_t keeper = gmk_load_rlx(&s->timekeeper, GMK_DEV);
+
+        if (keeper != 0)
+            gmki_wake_worker(s, keeper - 1);
+        else
+            gmki_wake_one(s);
+    }
+    return true;
+}
+
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick)
+{
+    gmk_cell_t c;
+
+    if (!gmki_accept(a, t->tenant, 1))
+        return GMK_E_HALTING;
+    gmki_stamp(a, &c, t);
+    if (gmki_place_event(a, &c, due, is_tick))
+        return GMK_OK;
+    gmki_unaccept(a, t->tenant, 1);
+    return GMK_E_FULL;
+}
+
+/* How many of t[0..n) are valid and alike in priority and tenant; 0 sets *why. */
+static uint32_t submit_run(const gmk_sched_t *s, const gmk_task_t *t, uint32_t n, int *why)
+{
+    uint32_t k = 0;
+
+    *why = gmki_check_task(s, &t[0]);
+    if (*why != GMK_OK)
+        return 0;
+    while (++k < n && GMK_PRIORITY(t[k].flags) == GMK_PRIORITY(t[0].flags) &&
+           t[k].tenant == t[0].tenant && gmki_check_task(s, &t[k]) == GMK_OK)
+        ;
+    return k;
+}
+
+uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why)
+{
+    gmk_sched_t *s = a->sched;
+    uint32_t done = 0;
+
+    *why = GMK_OK;
+    while (done < n) {
+        uint32_t run = submit_run(s, t + done, n - done, why);
+        uint32_t prio = GMK_PRIORITY(t[done].flags);
+        gmki_queue_t *q = &s->rq[prio];
+        uint32_t pos;
+        uint32_t k;
+
+        if (run == 0)
+            break;
+        if (!gmki_accept(a, t[done].tenant, run)) {
+            *why = GMK_E_HALTING;
+            break;
+        }
+        k = GMK_FAULT(GMK_FAULT_QUEUE)
+                ? 0
+                : gmk_mpmc_claim(&q->ring, q->cells, GMK_CELL_STRIDE, run, &pos, GMK_DEV);
+        for (uint32_t i = 0; i < k; i++) {
+            gmk_cell_t *c = &q->cells[(pos + i) & q->ring.mask_p];
+
+            gmki_stamp(a, c, &t[done + i]);
+            if (a->obs.shared)
+                c->task.seq = 0x80000000u | prio << 29 | ((pos + i) & 0x1fffffffu);
+        }
+        if (k != 0)
+            gmk_mpmc_publish(&q->ring, q->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
+        gmki_unaccept(a, t[done].tenant, run - k);
+        done += k;
+        if (k < run) {
+            *why = GMK_E_FULL;
+            break;
+        }
+    }
+    if (done != 0)
+        gmki_wake_one(s);
+    return done;
+}
+
+void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker)
+{
+    gmk_sched_t *s = a->sched;
+    gmki_wq_t *q = a->wq;
+
+    if (worker != GMK_NO_WORKER) {
+        gmki_queue_t *in = &s->wq[worker].inbox;
+        uint32_t k = gmk_cells_push(&in->ring, in->cells, c, 1, GMK_DEV);
+
+        GMK_ASSERT(k == 1, "an inbox keeps room for one activation a module");
+        gmki_wake_worker(s, worker);
+        return;
+    }
+    if (q != NULL && gmki_local_count(q) < q->cap &&
+        gmk_lq_push_newest(&q->fifo, q->fifo_cells, c)) {
+        /* relaxed: a hint, as in gmki_spawn */
+        if (GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))
+            gmki_share(a);
+        return;
+    }
+    if (ready_push(a, c, 1, true) != 0)
+        return;
+    if (gmk_cells_push(&s->acts.ring, s->acts.cells, c, 1, GMK_DEV) == 0)
+        GMK_ASSERT(false, "the activation queue holds one activation a group");
+    gmki_wake_one(s);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * The event queue: two heaps, by the clock and by the tick, over one store of cells.
+ * Floor: F4. Changed under its lock; the earliest due times are mirrored in words that
+ * anybody reads. Order: due time, priority, insertion; the due time is the queue's own.
+ * Source: SPEC SC-5 to SC-7, V-38; ARCHITECTURE R9, R21. */
+#include "sched/sched.h"
+
+int gmki_evq_init(gmki_evq_t *q, uint32_t cap)
+{
+    gmk_hal_lock_init(&q->lock);
+    q->cap = cap;
+    q->n_free = cap;
+    q->next_wall = GMKI_NEVER;
+    q->next_tick = GMKI_NEVER;
+    gmk_heap_setup(&q->wall, cap);
+    gmk_heap_setup(&q->tick, cap);
+    q->wall_nodes = gmk_hal_calloc(cap, sizeof(*q->wall_nodes));
+    q->tick_nodes = gmk_hal_calloc(cap, sizeof(*q->tick_nodes));
+    q->cells = gmk_hal_calloc(cap, sizeof(*q->cells));
+    q->free = gmk_hal_calloc(cap, sizeof(*q->free));
+    if (q->wall_nodes == NULL || q->tick_nodes == NULL || q->cells == NULL || q->free == NULL)
+        return GMK_ALLOC_FAIL;
+    for (uint32_t i = 0; i < cap; i++)
+        q->free[i] = cap - 1 - i;
+    return GMK_OK;
+}
+
+void gmki_evq_fini(gmki_evq_t *q)
+{
+    gmk_hal_free(q->wall_nodes);
+    gmk_hal_free(q->tick_nodes);
+    gmk_hal_free(q->cells);
+    gmk_hal_free(q->free);
+    q->cells = NULL;
+    if (q->cap != 0)
+        gmk_hal_lock_destroy(&q->lock);
+}
+
+/* pre: the lock is held. */
+static void mirror(gmki_evq_t *q)
+{
+    const gmk_heap_node_t *w = gmk_heap_peek(&q->wall, q->wall_nodes);
+    const gmk_heap_node_t *t = gmk_heap_peek(&q->tick, q->tick_nodes);
+
+    gmk_store_rel(&q->next_wall, w != NULL ? w->due : GMKI_NEVER, GMK_DEV); /* sync: evq.next */
+    gmk_store_rel(&q->next_tick, t != NULL ? t->due : GMKI_NEVER, GMK_DEV); /* sync: evq.next */
+}
+
+bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick,
+                     bool *earliest)
+{
+    gmk_heap_t *heap = is_tick ? &q->tick : &q->wall;
+    gmk_heap_node_t *nodes = is_tick ? q->tick_nodes : q->wall_nodes;
+    bool ok = false;
+
+    gmk_hal_lock_acquire(&q->lock);
+    if (q->n_free != 0) {
+        uint32_t slot = q->free[--q->n_free];
+        uint64_t order = gmk_heap_order(GMK_PRIORITY(c->task.flags), q->inserted++);
+
+        gmk_cell_copy(&q->cells[slot], c);
+        ok = gmk_heap_push(heap, nodes, due, order, slot);
+        GMK_ASSERT(ok, "a heap holds as many nodes as there are cells");
+        *earliest = gmk_heap_peek(heap, nodes)->value == slot;
+        mirror(q);
+    }
+    gmk_hal_lock_release(&q->lock);
+    return ok;
+}
+
+static uint32_t take_heap(gmki_evq_t *q, gmk_heap_t *heap, gmk_heap_node_t *nodes, uint64_t upto,
+                          gmk_cell_t *out, uint32_t n)
+{
+    uint32_t k = 0;
+
+    while (k < n && gmk_heap_count(heap) != 0 && gmk_heap_peek(heap, nodes)->due <= upto) {
+        gmk_heap_node_t node;
+
+        gmk_heap_pop_min(heap, nodes, &node);
+        gmk_cell_copy(&out[k++], &q->cells[node.value]);
+        q->free[q->n_free++] = node.value;
+    }
+    return k;
+}
+
+uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out,
+                           uint32_t n)
+{
+    uint32_t k;
+
+    gmk_hal_lock_acquire(&q->lock);
+    k = take_heap(q, &q->wall, q->wall_nodes, now_ns, out, n);
+    k += take_heap(q, &q->tick, q->tick_nodes, tick, out + k, n - k);
+    mirror(q);
+    gmk_hal_lock_release(&q->lock);
+    return k;
+}
+
+bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out)
+{
+    return gmki_evq_take_due(q, GMKI_NEVER, GMKI_NEVER, out, 1) != 0;
+}
+
+bool gmki_evq_due(const gmk_sched_t *s, uint64_t now_ns)
+{
+    uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV); /* sync: evq.next */
+    uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
+
+    return wall <= now_ns || (tick != GMKI_NEVER && tick <= gmki_tick(s, now_ns));
+}
+
+uint64_t gmki_evq_next_ns(const gmk_sched_t *s)
+{
+    uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV); /* sync: evq.next */
+    uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
+    uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV);     /* sync: sched.tick */
+
+    if (tick == GMKI_NEVER)
+        return wall;
+    if (tick <= base)
+        return 0;
+    if (s->manual_ticks)
+        return wall;
+    return gmk_min64(wall, s->boot_ns + (tick - base) * GMK_TICK_NS);
+}

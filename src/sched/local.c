@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * The owner's side of a worker's queues: gather, share, spill, steal, fire.
+ * Floor: F4. The private part needs no atomics; what others may take is moved to the
+ * shared ring when somebody is idle or tasks are long.
+ * Source: SPEC SC-1, SC-2, SC-6, SC-8, SC-11, V-21; ARCHITECTURE R3, R19. */
+#include "sched/sched.h"
+
+#define SPILL_BLOCK_BYTES 4096u
+#define SPILL_CELLS ((SPILL_BLOCK_BYTES - 128u) / sizeof(gmk_cell_t))
+
+bool gmki_spill_put(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    gmki_spill_t *s = &a->wq->spill;
+    gmki_spill_block_t *b = s->last;
+
+    if (b == NULL || b->tail == SPILL_CELLS) {
+        b = gmki_alloc(&a->cache, SPILL_BLOCK_BYTES);
+        if (b == NULL)
+            return false;
+        b->next = NULL;
+        b->head = 0;
+        b->tail = 0;
+        if (s->last != NULL)
+            s->last->next = b;
+        else
+            s->first = b;
+        s->last = b;
+    }
+    gmk_cell_copy(&b->cells[b->tail++], c);
+    s->count++;
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_SPILLED, 1);
+    return true;
+}
+
+bool gmki_spill_take(gmki_agent_t *a, gmk_cell_t *out)
+{
+    gmki_spill_t *s = &a->wq->spill;
+    gmki_spill_block_t *b = s->first;
+
+    if (s->count == 0)
+        return false;
+    gmk_cell_copy(out, &b->cells[b->head++]);
+    s->count--;
+    if (b->head == b->tail) {
+        s->first = b->next;
+        if (s->first == NULL)
+            s->last = NULL;
+        gmki_free(&a->cache, b);
+    }
+    return true;
+}
+
+void gmki_unspill(gmki_agent_t *a)
+{
+    gmki_wq_t *q = a->wq;
+    gmk_cell_t c;
+
+    for (uint32_t i = 0; i < SPILL_CELLS && gmki_local_count(q) < q->limit / 2; i++) {
+        if (!gmki_spill_take(a, &c))
+            return;
+        if (!gmk_lq_push_newest(&q->fifo, q->fifo_cells, &c))
+            GMK_ASSERT(false, "half a local queue has room");
+    }
+}
+
+void gmki_share(gmki_agent_t *a)
+{
+    gmki_wq_t *q = a->wq;
+    gmk_lq_t *from = &q->stack;
+    gmk_cell_t *cells = q->stack_cells;
+    uint32_t k;
+
+    if (a->sched->n_workers == 1 || gmk_mpmc_count(&q->shared.ring, GMK_DEV) != 0)
+        return;
+    if (gmk_lq_count(from) < gmk_lq_count(&q->fifo)) {
+        from = &q->fifo;
+        cells = q->fifo_cells;
+    }
+    k = gmk_lq_move_oldest(from, cells, &q->shared.ring, q->shared.cells,
+                           (gmk_lq_count(from) + 1) / 2);
+    if (k != 0) {
+        gmki_count(&a->obs, 0, GMK_METRIC_TASKS_SHARED, k);
+        gmki_wake_one(a->sched);
+    }
+}
+
+/* Moves up to n cells from a shared queue to the fifo. */
+static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n)
+{
+    uint32_t want = gmk_min32(n, gmk_lq_room(&q->fifo));
+    uint32_t pos;
+    uint32_t k;
+
+    if (want == 0)
+        return 0;
+    k = gmk_mpmc_take(&from->ring, from->cells, GMK_CELL_STRIDE, want, &pos, GMK_DEV);
+    for (uint32_t i = 0; i < k; i++)
+        if (!gmk_lq_push_newest(&q->fifo, q->fifo_cells,
+                                &from->cells[(pos + i) & from->ring.mask_c]))
+            GMK_ASSERT(false, "no more is taken than there is room");
+    if (k != 0)
+        gmk_mpmc_release(&from->ring, from->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
+    return k;
+}
+
+/* The weighted round: 8, 4, 2, 1 of 15 turns for priorities 0..3. */
+static const uint8_t rq_round[15] = {0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0};
+
+/* The priority to serve now: the round's, or the most urgent that has work. */
+static gmki_queue_t *rq_pick(gmk_sched_t *s, gmki_wq_t *q)
+{
+    uint32_t turn = q->rq_turn;
+    gmki_queue_t *r = &s->rq[rq_round[turn]];
+
+    q->rq_turn = turn == 14 ? 0 : turn + 1;
+    if (gmk_cells_ready(&r->ring, r->cells, GMK_DEV))
+        return r;
+    for (uint32_t p = 0; p < GMK_N_PRIO; p++)
+        if (gmk_cells_ready(&s->rq[p].ring, s->rq[p].cells, GMK_DEV))
+            return &s->rq[p];
+    return NULL;
+}
+
+bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
+{
+    gmki_queue_t *r;
+
+    if (gmk_cells_pop(&s->overflow.ring, s->overflow.cells, out, 1, GMK_DEV) != 0 ||
+        gmk_cells_pop(&s->acts.ring, s->acts.cells, out, 1, GMK_DEV) != 0)
+        return true;
+    r = rq_pick(s, q);
+    return r != NULL && gmk_cells_pop(&r->ring, r->cells, out, 1, GMK_DEV) != 0;
+}
+
+uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
+{
+    gmk_sched_t *s = a->sched;
+    gmki_wq_t *q = a->wq;
+    gmki_queue_t *r;
+    uint32_t k;
+    uint32_t share;
+
+    k = fetch(q, &q->shared, want);
+    if (k == 0 && q->spill.count != 0) {
+        gmki_unspill(a);
+        k = gmk_lq_count(&q->fifo);
+    }
+    if (k == 0)
+        k = fetch(q, &s->overflow, want);
+    if (k == 0)
+        k = fetch(q, &s->acts, 1);
+    if (k != 0)
+        return k;
+    r = rq_pick(s, q);
+    if (r == NULL)
+        return 0;
+    share = gmk_mpmc_count(&r->ring, GMK_DEV) / s->n_workers + 1;
+    return fetch(q, r, gmk_min32(want, share));
+}
+
+uint32_t gmki_steal(gmki_agent_t *a)
+{
+    gmk_sched_t *s = a->sched;
+    uint32_t n = s->n_workers;
+    uint32_t v = (uint32_t)(gmk_rand_next(&a->wq->rng) >> 33) % n;
+
+    for (uint32_t i = 0; i < n; i++, v = v + 1 == n ? 0 : v + 1) {
+        gmki_wq_t *victim = &s->wq[v];
+        uint32_t have = gmk_mpmc_count(&victim->shared.ring, GMK_DEV);
+        uint32_t k;
+
+        if (victim == a->wq || have == 0)
+            continue;
+        k = fetch(a->wq, &victim->shared, gmk_min32((have + 1) / 2, GMK_STEAL_MAX));
+        if (k != 0) {
+            gmki_count(&a->obs, 0, GMK_METRIC_TASKS_STOLEN, k);
+            return k;
+        }
+    }
+    return 0;
+}
+
+uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
+{
+    gmk_sched_t *s = a->sched;
+    uint32_t fired = 0;
+
+    while (fired < GMK_EVQ_DRAIN_LIMIT && gmki_evq_due(s, now_ns)) {
+        gmk_cell_t due[16];
+        uint32_t n = gmki_evq_take_due(&s->evq, now_ns, gmki_tick(s, now_ns), due, 16);
+
+        for (uint32_t i = 0; i < n; i++) {
+            gmki_count(&a->obs, due[i].task.tenant, GMK_METRIC_TIMERS_FIRED, 1);
+            if (due[i].sub != 0 && s->is_serial(s, due[i].sub))
+                s->return_message(a, &due[i]);
+            else if (!gmki_place(a, &due[i]))
+                s->lose(a, &due[i], GMK_ERR_NOMEM);
+        }
+        fired += n;
+        if (n == 0)
+            break;
+    }
+    return fired;
+}

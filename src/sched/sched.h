@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ * The scheduler's private parts: agents, queues, event queue, idle word.
+ * Floor: F4.
+ * Invariants:
+ *   a task is in one queue, or in the hands of one agent;
+ *   stack, fifo and spill of a worker are touched by its owner alone;
+ *   bit w of the idle word is set while worker w is parked or about to be; the count
+ *   above it is of the workers that search, those just woken included.
+ * Source: SPEC F.1, G; ARCHITECTURE R3, R9, R10, R19. */
+#ifndef GMKI_SCHED_H
+#define GMKI_SCHED_H
+
+#include "ggmk/base/assert.h"
+#include "ggmk/boot.h"
+#include "ggmk/prim/cells.h"
+#include "ggmk/prim/heap.h"
+#include "ggmk/prim/lq.h"
+#include "ggmk/sched.h"
+#include "mem/mem.h"
+#include "obs/obs.h"
+
+#define GMKI_NO_HANDLER UINT16_MAX
+#define GMKI_TYPES 256u
+#define GMKI_NEVER UINT64_MAX
+#define GMKI_CLOSED (1ull << 63) /* in the ACCEPTED word of an outside row */
+
+/* A shared queue of cells. */
+typedef struct gmki_queue {
+    gmk_mpmc_t ring;
+    gmk_cell_t *cells;
+    uint32_t cap;
+} gmki_queue_t;
+
+/* Arena-backed overflow: a list of blocks of cells, first in, first out. */
+typedef struct gmki_spill_block {
+    struct gmki_spill_block *next;
+    uint32_t head, tail;
+    gmk_cell_t cells[]; /* 64-aligned: the block begins a line before */
+} gmki_spill_block_t;
+
+typedef struct gmki_spill {
+    gmki_spill_block_t *first, *last;
+    uint32_t count;
+} gmki_spill_t;
+
+/* The queues of one worker. */
+typedef struct gmki_wq {
+    /* The owner's own. */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_lq_t stack; /* spawned tasks, run newest first */
+    gmk_lq_t fifo; /* yields, activations, gathered and stolen tasks */
+    gmk_cell_t *stack_cells;
+    gmk_cell_t *fifo_cells;
+    uint32_t limit;       /* of stack + fifo, for ordinary tasks: the yield watermark */
+    uint32_t cap;         /* of stack + fifo */
+    uint32_t takes;       /* counts towards the next look at older queues */
+    uint32_t rq_turn;     /* position in the weighted round over priorities */
+    uint32_t batch;       /* tasks a batch, adapted to their length */
+    uint32_t last_n;      /* tasks of the last batch; 0 after a pause */
+    uint64_t rng;
+    gmki_spill_t spill;
+    /* Everybody's. */
+    gmki_queue_t shared; /* stealable part: the owner puts, anybody takes */
+    gmki_queue_t inbox;  /* anybody puts, the owner takes */
+    gmk_hal_park_t park;
+    /* Written by the owner, read by anybody. */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t heartbeat;
+    gmk_a32_t current; /* handler index + 1 while one runs */
+    gmk_a32_t exited;
+} gmki_wq_t;
+
+typedef struct gmki_evq {
+    gmk_hal_lock_t lock;
+    gmk_heap_t wall, tick;
+    gmk_heap_node_t *wall_nodes, *tick_nodes;
+    gmk_cell_t *cells;   /* of both heaps */
+    uint32_t *free;      /* stack of unused cells */
+    uint32_t n_free;
+    uint32_t cap;
+    uint64_t inserted;
+    gmk_a64_t next_wall; /* earliest due time, GMKI_NEVER if none */
+    gmk_a64_t next_tick;
+} gmki_evq_t;
+
+struct gmk_sched {
+    uint32_t n_workers;
+    uint32_t n_tenants;
+    uint32_t max_batch;
+    bool manual_ticks;
+    uint64_t spin_ns;
+    uint64_t park_timeout_ns;
+    uint64_t boot_ns;
+    gmk_alloc_t *mem;
+    gmki_wq_t *wq;
+    uint16_t type_handler[GMKI_TYPES]; /* direct submits: handler index */
+    /* Up-calls, registered by the floors above. */
+    void (*return_message)(gmki_agent_t *a, const gmk_cell_t *c); /* a due mailbox message */
+    void (*lose)(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason); /* dead-letters */
+    bool (*is_serial)(const gmk_sched_t *s, uint16_t sub);
+    void *owner;
+
+    gmki_queue_t rq[GMK_N_PRIO];
+    gmki_queue_t overflow;
+    gmki_queue_t acts; /* activations that found no other room: one a group at most */
+    gmki_evq_t evq;
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t idle; /* parked mask, searching count << 32 */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t seq_blocks;
+    gmk_a64_t tick_base; /* manual ticks, or ticks added to the clock's */
+    gmk_a32_t timekeeper; /* worker + 1 that sleeps until the next event; 0: none */
+    gmk_a32_t closed; /* no more work from outside */
+    gmk_a32_t stop;   /* workers leave after the current task */
+    gmk_a32_t waiting; /* somebody waits for all workers to be parked */
+    gmk_hal_park_t quiet;
+};
+
+#define GMKI_SEARCH_ONE (1ull << 32)
+
+/* Who acts: a worker, an attached thread, or (shared) any thread from outside. */
+struct gmki_agent {
+    gmk_ctx_t ctx;
+    gmk_sched_t *sched;
+    gmki_wq_t *wq; /* null: not a worker */
+    uint32_t seq_next, seq_end;
+    /* What the running handler asked for; set by the worker floor. */
+    bool yielded;
+    uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
+    uint32_t handler;  /* index of the running handler */
+    void *group;       /* serial group being drained, null for direct and parallel work */
+    const gmk_cell_t *cell;
+    uint64_t budget_ns; /* of the running handler, from obs.now on */
+    gmki_obs_t obs;
+    gmki_cache_t cache;
+    gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t busy; /* an attached thread is inside a call */
+    gmk_a32_t attached;
+};
+
+enum { GMKI_HROW_COMPLETED, GMKI_HROW_FAILED, GMKI_HROW_YIELDS, GMKI_HROW_RETRIES };
+#define GMKI_HROW_WORDS 4u
+
+/* sched.c */
+int gmki_queue_init(gmki_queue_t *q, uint32_t cap);
+void gmki_queue_fini(gmki_queue_t *q);
+int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem);
+void gmki_sched_fini(gmk_sched_t *s);
+uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns);
+/* A 32-bit tick of the API as the nearest 64-bit one. */
+uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick);
+/* Brackets the calls of an attached thread, so that halt can wait for them. */
+bool gmki_enter(gmki_agent_t *a);
+void gmki_leave(gmki_agent_t *a);
+
+/* enqueue.c: the one place that stamps, places, wakes. */
+int gmki_check_task(const gmk_sched_t *s, const gmk_task_t *t);
+uint32_t gmki_seq(gmki_agent_t *a);
+int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t);
+int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker);
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick);
+uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why);
+/* Raises the ACCEPTED count of a delivery taken on; false: closed to outsiders. */
+bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
+void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
+/* Fills a cell from a user's task: runtime fields set, runtime flags cleared. */
+void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t);
+/* Queues an accepted cell again or for the first time; never refuses for want of queue
+ * room, false for want of memory. */
+bool gmki_place(gmki_agent_t *a, const gmk_cell_t *c);
+bool gmki_place_yield(gmki_agent_t *a, const gmk_cell_t *c);
+void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker);
+bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool is_tick);
+
+/* evq.c */
+int gmki_evq_init(gmki_evq_t *q, uint32_t cap);
+void gmki_evq_fini(gmki_evq_t *q);
+bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick,
+                     bool *earliest);
+uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out,
+                           uint32_t n);
+bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out);
+bool gmki_evq_due(const gmk_sched_t *s, uint64_t now_ns);
+uint64_t gmki_evq_next_ns(const gmk_sched_t *s);
+
+/* local.c: the owner's side of a worker's queues, and thieves. */
+bool gmki_spill_put(gmki_agent_t *a, const gmk_cell_t *c);
+bool gmki_spill_take(gmki_agent_t *a, gmk_cell_t *out);
+void gmki_unspill(gmki_agent_t *a);
+void gmki_share(gmki_agent_t *a);
+uint32_t gmki_gather(gmki_agent_t *a, uint32_t want);
+bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);
+uint32_t gmki_steal(gmki_agent_t *a);
+uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns);
+
+/* idle.c: wake, search, park. */
+void gmki_wake_one(gmk_sched_t *s);
+void gmki_wake_worker(gmk_sched_t *s, uint32_t worker);
+void gmki_wake_all(gmk_sched_t *s);
+bool gmki_work_visible(const gmk_sched_t *s, const gmki_wq_t *own);
+bool gmki_search_begin(gmk_sched_t *s); /* true: may spin */
+void gmki_search_end(gmki_agent_t *a);
+void gmki_park(gmki_agent_t *a);
+bool gmki_all_parked(const gmk_sched_t *s);
+
+GMK_FN uint32_t gmki_local_count(const gmki_wq_t *q)
+{
+    return gmk_lq_count(&q->stack) + gmk_lq_count(&q->fifo);
+}
+
+/* Counts the end of a delivery. The release pairs with the acquire of a reader that
+ * compares settled with accepted deliveries. */
+GMK_FN void gmki_count_settled(gmki_obs_t *o, uint32_t tenant, uint32_t metric)
+{
+    gmk_a64_t *c = &o->rows[tenant * GMKI_ROW_WORDS + metric];
+
+    if (GMK_UNLIKELY(o->shared))
+        gmk_add_ar(c, 1, GMK_DEV); /* sync: obs.settled */
+    else /* relaxed: the row has one writer */
+        gmk_store_rel(c, gmk_load_rlx(c, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
+}
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ * Tier 1: the calls that take a context.
+ * Floor: F7. A thin cover: checks arguments, brackets the calls of attached threads,
+ * and calls the floor that does the work.
+ * Source: SPEC SDK-3 to SDK-7, V-42, V-44. */
+#include "worker/worker.h"
+
+int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
+{
+    gmki_agent_t *a;
+    int rc;
+
+    if (GMK_UNLIKELY(ctx == NULL))
+        return GMK_E_INVALID;
+    a = ctx->agent;
+    rc = gmki_check_task(a->sched, t);
+    if (GMK_UNLIKELY(rc != GMK_OK))
+        return rc;
+    if (GMK_LIKELY(a->wq != NULL))
+        return gmki_spawn(a, t);
+    if (!gmki_enter(a))
+        return GMK_E_HALTING;
+    gmki_submit(a, t, 1, &rc);
+    gmki_leave(a);
+    return rc;
+}
+
+int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)
+{
+    gmki_agent_t *a;
+    int rc;
+
+    if (ctx == NULL || worker >= ctx->agent->sched->n_workers)
+        return GMK_E_INVALID;
+    a = ctx->agent;
+    rc = gmki_check_task(a->sched, t);
+    if (rc != GMK_OK)
+        return rc;
+    if (!gmki_enter(a))
+        return GMK_E_HALTING;
+    rc = gmki_send_worker(a, t, worker);
+    gmki_leave(a);
+    return rc;
+}
+
+static int set_timer(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t due, bool is_tick)
+{
+    gmki_agent_t *a = ctx->agent;
+    int rc = gmki_check_task(a->sched, t);
+
+    if (rc != GMK_OK)
+        return rc;
+    if (!gmki_enter(a))
+        return GMK_E_HALTING;
+    rc = gmki_set_timer(a, t, due, is_tick);
+    gmki_leave(a);
+    return rc;
+}
+
+int gmk_emit_after(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t delay_ns)
+{
+    uint64_t now = gmk_hal_now_ns();
+
+    if (ctx == NULL)
+        return GMK_E_INVALID;
+    return set_timer(ctx, t, delay_ns < GMKI_NEVER - 1 - now ? now + delay_ns : GMKI_NEVER - 1,
+                     false);
+}
+
+int gmk_emit_at_tick(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t tick)
+{
+    if (ctx == NULL)
+        return GMK_E_INVALID;
+    return set_timer(ctx, t, gmki_tick_widen(ctx->agent->sched, gmk_hal_now_ns(), tick), true);
+}
+
+void gmk_yield(gmk_ctx_t *ctx) { ctx->agent->yielded = true; }
+
+void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase)
+{
+    ctx->task->meta0 = phase;
+    ctx->agent->yielded = true;
+}
+
+bool gmk_budget_spent(gmk_ctx_t *ctx)
+{
+    return gmk_hal_now_ns() - ctx->agent->obs.now >= ctx->agent->budget_ns;
+}
+
+uint32_t gmk_retries(const gmk_ctx_t *ctx)
+{
+    return ctx->agent->cell != NULL ? ctx->agent->cell->retries : 0;
+}
+
+uint64_t gmk_chan_seq(const gmk_ctx_t *ctx)
+{
+    const gmk_cell_t *c = ctx->agent->cell;
+
+    return c != NULL && (c->task.flags & GMK_TF_CHANNEL_MSG) != 0 ? c->chan_seq : 0;
+}
+
+uint32_t gmk_self_tenant(const gmk_ctx_t *ctx) { return ctx->task->tenant; }
+uint32_t gmk_self_worker(const gmk_ctx_t *ctx) { return ctx->worker_id; }
+uint32_t gmk_tick(const gmk_ctx_t *ctx) { return ctx->tick; }
+
+/* Memory. --------------------------------------------------------------------- */
+
+void *gmk_alloc(gmk_ctx_t *ctx, uint32_t size)
+{
+    return ctx != NULL ? gmki_alloc(&ctx->agent->cache, size) : NULL;
+}
+
+void gmk_free(gmk_ctx_t *ctx, void *p)
+{
+    if (ctx != NULL)
+        gmki_free(&ctx->agent->cache, p);
+}
+
+void *gmk_bump(gmk_ctx_t *ctx, uint32_t size)
+{
+    return ctx != NULL ? gmki_bump(&ctx->agent->cache, size) : NULL;
+}
+
+void gmk_bump_reset(gmk_ctx_t *ctx)
+{
+    if (ctx != NULL)
+        gmki_bump_reset(ctx->alloc);
+}
+
+void *gmk_payload_alloc(gmk_ctx_t *ctx, uint32_t len)
+{
+    return ctx != NULL ? gmki_payload_alloc(&ctx->agent->cache, len) : NULL;
+}
+
+void gmk_task_set_payload(gmk_task_t *t, void *p)
+{
+    const gmk_payload_hdr_t *h = (const gmk_payload_hdr_t *)p - 1;
+
+    if (t == NULL || p == NULL)
+        return;
+    t->payload_ptr = (uint64_t)(uintptr_t)p;
+    t->payload_len = h->length;
+    t->flags |= GMK_TF_PAYLOAD_RC;
+}
+
+void gmk_payload_release(gmk_ctx_t *ctx)
+{
+    gmk_task_t *t = ctx->task;
+
+    if ((t->flags & GMK_TF_PAYLOAD_RC) == 0)
+        return;
+    gmki_drop_payload(ctx->agent, t);
+    t->flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
+    t->payload_ptr = 0;
+    t->payload_len = 0;
+}
+
+void gmk_payload_retain(gmk_ctx_t *ctx)
+{
+    if ((ctx->task->flags & GMK_TF_PAYLOAD_RC) != 0)
+        gmki_payload_retain(&ctx->agent->cache, (void *)(uintptr_t)ctx->task->payload_ptr, 1);
+}
+
+void gmk_payload_retain_ptr(gmk_ctx_t *ctx, void *p)
+{
+    gmki_payload_retain(&ctx->agent->cache, p, 1);
+}
+
+void gmk_payload_release_ptr(gmk_ctx_t *ctx, void *p)
+{
+    gmki_payload_release(&ctx->agent->cache, p);
+}
+
+/* Channels. ------------------------------------------------------------------- */
+
+int gmk_chan_find(gmk_ctx_t *ctx, const char *name)
+{
+    return ctx != NULL && name != NULL ? gmki_chan_find(ctx->chan, name) : (int)GMK_E_INVALID;
+}
+
+int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slots)
+{
+    return ctx != NULL ? gmki_chan_open(ctx->chan, name, mode, slots, GMKI_ANY_TYPE)
+                       : (int)GMK_E_INVALID;
+}
+
+int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type)
+{
+    gmki_chan_t *c = ctx != NULL ? gmki_chan_get(ctx->chan, chan) : NULL;
+
+    if (c == NULL || c->system)
+        return GMK_CHAN_CLOSED;
+    return type == 0 || type >= GMKI_TYPES ? (int)GMK_E_INVALID : gmki_chan_fix_type(c, type);
+}
+
+int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan)
+{
+    return gmk_chan_sub_worker(ctx, chan, GMK_NO_WORKER);
+}
+
+int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker)
+{
+    gmki_sub_t sub = {.chan = chan, .worker = worker};
+
+    if (ctx == NULL || ctx->agent->obs.module >= GMK_MAX_MODULES ||
+        (worker != GMK_NO_WORKER && worker >= ctx->agent->sched->n_workers))
+        return GMK_E_INVALID;
+    sub.module = ctx->agent->obs.module;
+    return gmki_chan_subscribe(ctx->agent, ctx->chan, &sub);
+}
+
+int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n)
+{
+    int rc;
+
+    if (ctx == NULL || t == NULL || n > INT32_MAX)
+        return GMK_E_INVALID;
+    if (n == 0)
+        return 0;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_emit(ctx->agent, ctx->chan, chan, t, n);
+    gmki_leave(ctx->agent);
+    return rc;
+}
+
+int gmk_chan_emit(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
+{
+    int rc = gmk_chan_emit_batch(ctx, chan, t, 1);
+
+    return rc > 0 ? GMK_OK : rc == 0 ? (int)GMK_CHAN_FULL : rc;
+}
+
+int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
+{
+    int rc;
+
+    if (ctx == NULL || t == NULL)
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_emit_wait(ctx->agent, ctx->chan, chan, t);
+    gmki_leave(ctx->agent);
+    return rc;
+}
+
+/* Observability. -------------------------------------------------------------- */
+
+void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta)
+{
+    if (ctx != NULL && metric_id < GMK_METRIC_COUNT)
+        gmki_count(&ctx->agent->obs, ctx->task->tenant, metric_id, delta);
+}
+
+void gmk_trace(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1)
+{
+#ifdef GMK_STRIP_TRACE
+    (void)ctx, (void)ev, (void)a0, (void)a1;
+#else
+    gmki_obs_t *o = &ctx->agent->obs;
+    uint32_t level = ev >= GMK_EV_USER ? (uint32_t)GMK_TRACE_INFO : gmk_trace_event_level(ev);
+
+    if (ctx->task->flags & GMK_TF_EMIT_TRACE)
+        gmki_trace_write(o, ev, ctx->task, a0, a1);
+    else if (!gmki_trace_on(o, level))
+        return;
+    else if (level == GMK_TRACE_ALL)
+        gmki_trace_sampled(o, ev, ctx->task, a0, a1);
+    else
+        gmki_trace_write(o, ev, ctx->task, a0, a1);
+#endif
+}

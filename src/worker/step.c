@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ * The worker's step and loop.
+ * Floor: F7. A step is one batch: clock, due events, inbox, local queue, then what the
+ * shared queues give. Newest spawned tasks go first; every GMK_AGING_INTERVAL takes the
+ * older queues get one task each, so nothing starves. The batch shrinks to one task
+ * when tasks are long, so that little is stuck behind a long handler.
+ * Source: SPEC SC-9 to SC-14, CH-51; ARCHITECTURE R3, R9, R10. */
+#include "worker/worker.h"
+
+/* Runs what a cell holds; returns how many deliveries ran. */
+static uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t budget)
+{
+    uint32_t handler;
+
+    if (c->task.flags & GMK_TF_ACTIVATION)
+        return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
+    handler = c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type];
+    if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN && !gmki_place_yield(a, c)) {
+        gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
+        gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_OVERFLOWS, 1);
+        gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
+    }
+    return 1;
+}
+
+/* Once in a while: what newest-first would starve. At most four tasks. */
+static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmki_wq_t *q = a->wq;
+    gmk_cell_t c;
+    uint32_t n = 0;
+
+    q->takes = 0;
+    if (gmki_evq_due(&k->sched, a->obs.now))
+        gmki_fire(a, a->obs.now);
+    if (gmki_rq_pop(&k->sched, q, &c))
+        n += run_cell(a, k, &c, 1);
+    if (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
+        n += run_cell(a, k, &c, 1);
+    if (gmk_lq_pop_oldest(&q->stack, q->stack_cells, &c))
+        n += run_cell(a, k, &c, 1);
+    if (gmki_spill_take(a, &c))
+        n += run_cell(a, k, &c, 1);
+    return n;
+}
+
+static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
+{
+    gmki_wq_t *q = a->wq;
+    gmk_cell_t c;
+    uint32_t n = 0;
+
+    while (n < limit) {
+        if (GMK_UNLIKELY(++q->takes >= GMK_AGING_INTERVAL))
+            n += run_older(a, k);
+        if (!gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) &&
+            !gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
+            break;
+        /* relaxed: a hint; work that stays private is still run here */
+        if (GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1) &&
+            gmki_local_count(q) != 0)
+            gmki_share(a);
+        n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
+    }
+    return n;
+}
+
+static uint32_t run_inbox(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
+{
+    gmki_queue_t *in = &a->wq->inbox;
+    gmk_cell_t c;
+    uint32_t n = 0;
+
+    while (n < limit && gmk_cells_pop_sc(&in->ring, in->cells, &c, 1, GMK_DEV) != 0)
+        n += gmk_max32(run_cell(a, k, &c, limit - n), 1);
+    return n;
+}
+
+/* At a batch edge: the clock, and what the last batch says about the next one's size. */
+static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmki_wq_t *q = a->wq;
+    uint64_t now = gmk_hal_now_ns();
+    uint64_t spent = now - a->obs.now;
+
+    if (q->last_n != 0) {
+        uint64_t fits = (uint64_t)q->last_n * GMK_BATCH_TARGET_NS / (spent + 1);
+
+        q->batch = (uint32_t)gmk_min64(gmk_min64(fits, 2 * (uint64_t)q->batch), k->sched.max_batch);
+        q->batch = gmk_max32(q->batch, 1);
+        if (spent > a->budget_ns * q->last_n) {
+            gmki_count(&a->obs, 0, GMK_METRIC_BUDGET_OVERRUNS, 1);
+            gmki_trace(&a->obs, BUDGET_OVERRUN, NULL, a->obs.agent, (uint32_t)(spent / 1000));
+        }
+    }
+    a->obs.now = now;
+    a->ctx.tick = (uint32_t)gmki_tick(&k->sched, now);
+    gmk_count_add(&q->heartbeat, 1);
+}
+
+uint32_t gmki_worker_step(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmki_wq_t *q = a->wq;
+    uint32_t n;
+
+    batch_edge(a, k);
+    if (gmki_evq_due(&k->sched, a->obs.now))
+        gmki_fire(a, a->obs.now);
+    n = run_inbox(a, k, gmk_max32(q->batch / 2, 1));
+    n += run_local(a, k, q->batch);
+    if (n < q->batch && gmki_gather(a, q->batch - n) != 0)
+        n += gmk_max32(run_local(a, k, q->batch - n), 1);
+    if (n == 0 && gmki_steal(a) != 0)
+        n = gmk_max32(run_local(a, k, q->batch), 1);
+    if (GMK_UNLIKELY(n == 0))
+        gmk_store_rlx(&q->current, 0, GMK_DEV); /* relaxed: for a person to read */
+    q->last_n = n;
+    return n;
+}
+
+/* Looks everywhere once; true if there is something to run. */
+static bool find(gmki_agent_t *a, gmki_core_t *k, uint64_t now)
+{
+    const gmki_queue_t *in = &a->wq->inbox;
+
+    if (gmki_evq_due(&k->sched, now))
+        gmki_fire(a, now);
+    return gmk_cells_ready(&in->ring, in->cells, GMK_DEV) || gmki_gather(a, a->wq->batch) != 0 ||
+           gmki_steal(a) != 0;
+}
+
+static bool stopping(const gmk_sched_t *s)
+{
+    return gmk_load_acq(&s->stop, GMK_DEV) != 0; /* sync: sched.stop */
+}
+
+static void idle(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmk_sched_t *s = &k->sched;
+    bool spin = gmki_search_begin(s);
+    uint64_t now = gmk_hal_now_ns();
+    uint64_t until = now + s->spin_ns;
+
+    while (!stopping(s) && !find(a, k, now)) {
+        if (spin && now < until) {
+            for (uint32_t i = 0; i < 8; i++)
+                gmk_pause();
+        } else {
+            gmki_park(a);
+            until = gmk_hal_now_ns() + s->spin_ns;
+        }
+        now = gmk_hal_now_ns();
+    }
+    gmki_search_end(a);
+    a->wq->last_n = 0;
+    a->obs.now = now;
+}
+
+void *gmki_worker_loop(void *agent)
+{
+    gmki_agent_t *a = agent;
+    gmki_core_t *k = gmki_core(a->sched);
+
+    a->obs.now = gmk_hal_now_ns();
+    while (!stopping(&k->sched))
+        if (gmki_worker_step(a, k) == 0)
+            idle(a, k);
+    gmk_store_rel(&a->wq->exited, 1, GMK_DEV); /* sync: worker.exited */
+    gmk_hal_park_wake(&k->sched.quiet);
+    return NULL;
+}
