@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MIT
-HAL_sim_SRCS := $(addprefix hal/sim/,sim.c)
+# Memory, console and end are those of linux.
+HAL_sim_SRCS := hal/sim/sim.c hal/linux/mem.c
 TESTMAIN_sim_SRCS := hal/sim/test_main.c

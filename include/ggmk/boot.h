@@ -12,7 +12,7 @@
 #include "ggmk/types.h"
 
 struct gmk_kernel {
-    uint64_t opaque[48];
+    GMK_ALIGNAS(16) uint64_t opaque[48];
 };
 
 /* gmk_boot_cfg_t.flags */
@@ -50,7 +50,7 @@ typedef struct gmk_audit_report {
 
 /* A thread's own context on a kernel: counters, trace ring, memory cache. */
 typedef struct gmk_host {
-    uint64_t opaque[24];
+    GMK_ALIGNAS(16) uint64_t opaque[24];
 } gmk_host_t;
 
 GMK_EXTERN_C_BEGIN

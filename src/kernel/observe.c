@@ -224,6 +224,14 @@ int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_i
     return GMK_OK;
 }
 
+int gmk_alloc_get_stats(const gmk_kernel_t *handle, enum gmk_alloc_kind kind,
+                        gmk_alloc_stats_t *out)
+{
+    const gmki_kernel_t *k = gmki_kernel(handle);
+
+    return k != NULL ? gmki_mem_stats(&k->core.mem, kind, out) : (int)GMK_E_INVALID;
+}
+
 int gmk_mod_reset(gmk_kernel_t *handle, uint32_t type)
 {
     gmki_kernel_t *k = gmki_kernel(handle);

@@ -126,6 +126,7 @@ typedef struct host {
 } host_t;
 
 GMK_STATIC_ASSERT(sizeof(host_t) <= sizeof(gmk_host_t), "the public storage suffices");
+GMK_STATIC_ASSERT(__alignof__(host_t) <= __alignof__(gmk_host_t), "and is aligned");
 
 gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
 {

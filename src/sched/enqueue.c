@@ -140,7 +140,7 @@ int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
         gmki_accept(a, t->tenant, 1);
         /* relaxed: a hint; this worker is awake and looks again before every task */
         if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
-            gmki_share(a);
+            gmki_offer(a);
         return GMK_OK;
     }
     gmki_stamp(a, &c, t);
@@ -281,7 +281,7 @@ void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker
         gmk_lq_push_newest(&q->fifo, q->fifo_cells, c)) {
         /* relaxed: a hint, as in gmki_spawn */
         if (GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))
-            gmki_share(a);
+            gmki_offer(a);
         return;
     }
     if (ready_push(a, c, 1, true) != 0)

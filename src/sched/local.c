@@ -84,6 +84,13 @@ void gmki_share(gmki_agent_t *a)
     }
 }
 
+void gmki_offer(gmki_agent_t *a)
+{
+    /* One short task is run here sooner than a thief could fetch it. */
+    if (gmki_local_count(a->wq) > 1 || a->wq->batch == 1)
+        gmki_share(a);
+}
+
 /* Moves up to n cells from a shared queue to the fifo. */
 static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n)
 {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Entry of a test program on the simulated machine: [--seed N] [FILTER].
+ * Floor: tests. Source: SPEC S.5; ARCHITECTURE R14. */
+#include "ggmk/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+static const char *filter;
+static int failed;
+
+static void run(void *arg) { failed = gmk_test_run_all(filter, ((gmk_sim_cfg_t *)arg)->seed); }
+
+int main(int argc, char **argv)
+{
+    gmk_sim_cfg_t cfg = {.seed = 1, .run_length = 100};
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            cfg.seed = strtoull(argv[++i], NULL, 0);
+        else
+            filter = argv[i];
+    }
+    gmk_sim_run(&cfg, run, &cfg);
+    return failed != 0;
+}
