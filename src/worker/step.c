@@ -124,9 +124,9 @@ static bool find(gmki_agent_t *a, gmki_core_t *k, uint64_t now)
     const gmki_queue_t *in = &a->wq->inbox;
 
     if (gmki_evq_due(&k->sched, now))
-        gmki_fire(a, now);
-    return gmk_cells_ready(&in->ring, in->cells, GMK_DEV) || gmki_gather(a, a->wq->batch) != 0 ||
-           gmki_steal(a) != 0;
+        gmki_fire(a, now); /* may put activations into the local queue */
+    return gmki_local_count(a->wq) != 0 || gmk_cells_ready(&in->ring, in->cells, GMK_DEV) ||
+           gmki_gather(a, a->wq->batch) != 0 || gmki_steal(a) != 0;
 }
 
 static bool stopping(const gmk_sched_t *s)

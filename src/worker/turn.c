@@ -186,8 +186,12 @@ static uint32_t parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, 
 
 uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
 {
+    /* A message is published before it is counted: starting no more than are counted
+     * keeps pending from falling below zero. */
+    uint32_t counted = gmk_load_acq(&g->pending, GMK_DEV); /* sync: group.pending */
     uint32_t n;
 
+    budget = gmk_min32(budget, counted - g->held);
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
     n = g->parallel ? parallel_turn(a, k, g, budget) : serial_turn(a, k, g, budget);
     if (n == 0)
