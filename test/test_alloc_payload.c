@@ -291,10 +291,10 @@ static void *payload_worker(void *arg)
                 p[0] = round;
                 gmki_payload_retain(c, p, t->n_threads - 1);
             }
-            gmk_store_rel(&s->p, (uint64_t)(uintptr_t)p | 1, GMK_DEV); /* sync: test.go */
+            gmk_store_rel(&s->p, (uint64_t)(uintptr_t)p, GMK_DEV); /* sync: test.go */
         } else {
             env_wait(&s->arrived, (round - 1) * t->n_threads + t->index);
-            p = (uint32_t *)(uintptr_t)(gmk_load_acq(&s->p, GMK_DEV) & ~(uint64_t)1); /* sync: test.go */
+            p = (uint32_t *)(uintptr_t)gmk_load_acq(&s->p, GMK_DEV); /* sync: test.go */
         }
         gmk_add_ar(&s->arrived, 1, GMK_DEV); /* sync: test.go */
         t->bad += p == NULL || p[0] != round;
