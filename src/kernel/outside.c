@@ -87,9 +87,10 @@ uint32_t gmk_tick_now(const gmk_kernel_t *handle)
     return k != NULL ? (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns()) : 0;
 }
 
+/* In this order: an event that comes due in between leaves a worker awake. */
 static bool at_rest(const gmk_sched_t *s)
 {
-    return gmki_all_parked(s) && !gmki_evq_due(s, gmk_hal_now_ns());
+    return !gmki_evq_due(s, gmk_hal_now_ns()) && gmki_all_parked(s);
 }
 
 int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)

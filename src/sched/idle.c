@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Idle workers: searching, parking, waking.
  * Floor: F4.
- * One word holds the mask of parked workers and, above it, how many search. Every step
- * is a sequentially consistent read-modify-write of it, so the steps have one order.
+ * One word holds the mask of parked workers and, above it, how many search and how many
+ * of the parked still look once more before they sleep: the kernel is at rest only when
+ * the word is the full mask and nothing else. Every step is a sequentially consistent
+ * read-modify-write of it, so the steps have one order.
  * A producer publishes, then reads the word by such a step:
  *   a worker that parks later in that order re-checks after its step and sees the work;
  *   a worker parked earlier is seen, and woken unless somebody searches;
@@ -22,7 +24,7 @@ void gmki_wake_one(gmk_sched_t *s)
 {
     uint64_t v = gmk_add_sc(&s->idle, 0, GMK_DEV); /* sync: sched.idle */
 
-    while ((uint32_t)v != 0 && (v >> 32) == 0) {
+    while ((uint32_t)v != 0 && gmki_searching(v) == 0) {
         uint32_t mask = (uint32_t)v;
         /* relaxed: a preference, to let the one who keeps the time sleep on */
         uint32_t keeper = gmk_load_rlx(&s->timekeeper, GMK_DEV);
@@ -82,7 +84,7 @@ bool gmki_search_begin(gmk_sched_t *s)
 {
     uint64_t v = gmk_add_sc(&s->idle, GMKI_SEARCH_ONE, GMK_DEV); /* sync: sched.idle */
 
-    return (v >> 32) * 2 < s->n_workers;
+    return gmki_searching(v) * 2 < s->n_workers;
 }
 
 void gmki_search_end(gmki_agent_t *a)
@@ -90,7 +92,8 @@ void gmki_search_end(gmki_agent_t *a)
     gmk_sched_t *s = a->sched;
     uint64_t v = gmk_sub_sc(&s->idle, GMKI_SEARCH_ONE, GMK_DEV); /* sync: sched.idle */
 
-    if ((v >> 32) == 1 && (uint32_t)v != 0 && (gmki_work_visible(s, a->wq) || time_unkept(s)))
+    if (gmki_searching(v) == 1 && (uint32_t)v != 0 &&
+        (gmki_work_visible(s, a->wq) || time_unkept(s)))
         gmki_wake_one(s);
 }
 
@@ -146,14 +149,18 @@ void gmki_park(gmki_agent_t *a)
     uint64_t bit = 1ull << a->obs.agent;
     uint32_t seen = gmk_hal_park_word(&a->wq->park);
     bool keeper = false;
+    bool checking = true;
     uint64_t ns;
 
-    gmk_add_sc(&s->idle, bit - GMKI_SEARCH_ONE, GMK_DEV); /* sync: sched.idle */
+    /* sync: sched.idle */
+    gmk_add_sc(&s->idle, bit - GMKI_SEARCH_ONE + GMKI_CHECK_ONE, GMK_DEV);
     ns = sleep_ns(s, a->obs.agent, &keeper);
     if (ns != 0 && !gmki_work_visible(s, a->wq) &&
         gmk_load_sc(&s->stop, GMK_DEV) == 0) { /* sync: sched.stop */
         gmki_trace(&a->obs, WORKER_PARK, NULL, a->obs.agent, 0);
         gmki_count(&a->obs, 0, GMK_METRIC_WORKER_PARKS, 1);
+        gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
+        checking = false;
         tell_quiet(s);
         gmk_hal_park_wait(&a->wq->park, seen, ns);
         gmki_count(&a->obs, 0, GMK_METRIC_WORKER_WAKES, 1);
@@ -162,4 +169,6 @@ void gmki_park(gmki_agent_t *a)
     if (keeper)
         gmk_store_rel(&s->timekeeper, 0, GMK_DEV); /* sync: sched.timekeeper */
     reclaim(s, bit);
+    if (checking) /* after its bit: at no time does it look asleep */
+        gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
 }

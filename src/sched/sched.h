@@ -102,7 +102,8 @@ struct gmk_sched {
     gmki_queue_t overflow;
     gmki_queue_t acts; /* activations that found no other room: one a group at most */
     gmki_evq_t evq;
-    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t idle; /* parked mask, searching count << 32 */
+    /* Parked mask, searching count << 32, count of the parked still checking << 48. */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t idle;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t seq_blocks;
     gmk_a64_t tick_base; /* manual ticks, or ticks added to the clock's */
     gmk_a32_t timekeeper; /* worker + 1 that sleeps until the next event; 0: none */
@@ -113,6 +114,10 @@ struct gmk_sched {
 };
 
 #define GMKI_SEARCH_ONE (1ull << 32)
+#define GMKI_CHECK_ONE (1ull << 48)
+
+/* How many workers search, by a value of the idle word. */
+GMK_FN uint32_t gmki_searching(uint64_t idle) { return (uint32_t)(idle >> 32) & 0xffff; }
 
 /* Who acts: a worker, an attached thread, or (shared) any thread from outside. */
 struct gmki_agent {
