@@ -79,9 +79,10 @@ static void broken(storm_t *s, uint32_t where)
 static void spawn(gmk_ctx_t *ctx, uint64_t dna, uint32_t depth)
 {
     storm_t *s = ctx->user;
-    gmk_task_t t = {.type = T_LEAF + (uint32_t)(dna % (T_MAX - 1)), .meta0 = mix(dna), .meta1 = depth};
+    gmk_task_t t = {.meta0 = mix(dna), .meta1 = depth};
     int rc;
 
+    t.type = T_LEAF + (uint32_t)(dna % (T_MAX - 1));
     t.flags = (uint16_t)(dna >> 20 & 3);
     t.tenant = ctx->task->tenant;
     if (t.type == T_BOUND)
@@ -130,7 +131,8 @@ static int on_fail(gmk_ctx_t *ctx)
 static int on_payload(gmk_ctx_t *ctx)
 {
     storm_t *s = ctx->user;
-    gmk_task_t t = {.type = T_PAYLOAD, .meta0 = mix(ctx->task->meta0), .meta1 = ctx->task->meta1 + 1};
+    gmk_task_t t = {
+        .type = T_PAYLOAD, .meta0 = mix(ctx->task->meta0), .meta1 = ctx->task->meta1 + 1};
     uint32_t len = 1 + (uint32_t)(ctx->task->meta0 >> 10 & 0x3ff);
     unsigned char *p;
     int rc;
@@ -399,24 +401,30 @@ static uint64_t storm(uint64_t seed)
                               .slots = slots}};
     gmk_chan_decl_t three[] = {
         {.name = "storm.three", .direction = GMK_CHAN_CONSUME, .msg_type = T_CH3, .slots = slots}};
-    gmk_module_t m[] = {
-        {.name = "mix", .handlers = mix_handlers, .n_handlers = 9, .user = s},
-        {.name = "one", .handlers = one_handlers, .n_handlers = 1, .channels = one, .n_channels = 1, .user = s},
-        {.name = "two", .handlers = two_handlers, .n_handlers = 1, .channels = two, .n_channels = 1, .user = s},
-        {.name = "three", .handlers = three_handlers, .n_handlers = 1, .channels = three, .n_channels = 1, .user = s},
-        {.name = "report", .handlers = report_handlers, .n_handlers = 2, .channels = report_chans, .n_channels = 2, .user = s}};
+    gmk_module_t m[] = {{.name = "mix", .handlers = mix_handlers, .n_handlers = 9},
+                        {.name = "one", .handlers = one_handlers, .channels = one},
+                        {.name = "two", .handlers = two_handlers, .channels = two},
+                        {.name = "three", .handlers = three_handlers, .channels = three},
+                        {.name = "report", .handlers = report_handlers, .channels = report_chans}};
     gmk_module_t *mods[] = {&m[0], &m[1], &m[2], &m[3], &m[4]};
     gmk_audit_report_t books = {.balanced = false};
     gmk_boot_cfg_t cfg;
     uint64_t wrong;
     int rc;
 
+    for (uint32_t i = 0; i < 5; i++) {
+        m[i].user = s;
+        m[i].n_channels = i == 0 ? 0 : i == 4 ? 2 : 1;
+        if (i != 0)
+            m[i].n_handlers = m[i].n_channels;
+    }
     s->seed = seed;
     s->ch1 = 3; /* the first channel after the system's two */
     cfg = draw_cfg(s);
     rc = gmk_boot(&s->kernel, &cfg, mods, seed & 8 ? 5 : 4);
     if (rc != GMK_OK) {
-        printf("storm: boot %d: %s, seed %llu\n", rc, gmk_boot_error(&s->kernel), (unsigned long long)seed);
+        printf("storm: boot %d: %s, seed %llu\n", rc, gmk_boot_error(&s->kernel),
+               (unsigned long long)seed);
         exit(1);
     }
     for (uint32_t i = 0; i < s->n_submitters; i++) {

@@ -26,7 +26,7 @@ template <class T> static __device__ __forceinline__ T *gmk_nv_mut(const T *p)
 
 #define GMK_NV_SCOPE_(sc, dev, sys) ((sc) == GMK_DEV ? (dev) : (sys))
 #define GMK_NV_LOAD_(p, mo, sc)                                                                    \
-    GMK_NV_SCOPE_(sc, __nv_atomic_load_n(gmk_nv_mut(p), mo, __NV_THREAD_SCOPE_DEVICE),                       \
+    GMK_NV_SCOPE_(sc, __nv_atomic_load_n(gmk_nv_mut(p), mo, __NV_THREAD_SCOPE_DEVICE),             \
                   __nv_atomic_load_n(gmk_nv_mut(p), mo, __NV_THREAD_SCOPE_SYSTEM))
 #define GMK_NV_STORE_(p, v, mo, sc)                                                                \
     do {                                                                                           \

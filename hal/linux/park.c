@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "ggmk/hal.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,5 +32,5 @@ void gmk_hal_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
 void gmk_hal_park_wake(gmk_hal_park_t *p)
 {
     gmk_add_ar(&p->word, 1, GMK_DEV); /* sync: hal.park */
-    syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }

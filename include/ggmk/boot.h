@@ -105,9 +105,11 @@ uint32_t gmk_tick_now(const gmk_kernel_t *k);
  * handler. Other submitters may of course undo it. */
 GMK_NODISCARD int gmk_wait_idle(gmk_kernel_t *k, uint64_t timeout_ns);
 
-/* Sums the books. They are exact only when nobody runs (before the first submit, after
- * gmk_wait_idle with no other submitters). returns: GMK_OK, GMK_E_UNBALANCED,
- * GMK_E_INVALID. threads: any. source: R8. */
+/* Sums the books while the workers stand still: it stops them between two batches and
+ * lets them go again. A submit from another thread may be half done at that moment and
+ * show as a difference of its tasks.
+ * returns: GMK_OK, GMK_E_UNBALANCED, GMK_E_INVALID, GMK_E_BUSY (a handler ran on for
+ * GMK_AUDIT_TIMEOUT_NS; *out is not written). threads: any, not a handler. source: R8. */
 GMK_NODISCARD int gmk_audit(gmk_kernel_t *k, gmk_audit_report_t *out);
 
 /* Gives the calling thread a context, in *h, for every call that takes one; yields and

@@ -121,6 +121,9 @@
 #ifndef GMK_SEQ_BLOCK
 #define GMK_SEQ_BLOCK 1024
 #endif
+#ifndef GMK_AUDIT_TIMEOUT_NS
+#define GMK_AUDIT_TIMEOUT_NS 1000000000ull /* gmk_audit waits this long for a handler */
+#endif
 #ifndef GMK_HALT_TIMEOUT_NS
 #define GMK_HALT_TIMEOUT_NS 30000000000ull
 #endif

@@ -142,7 +142,8 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
         gmki_chan_t *c = r->chans[cell->task.channel];
         gmki_queue_t *q = &c->q;
 
-        if (GMK_FAULT(GMK_FAULT_QUEUE) || gmk_cells_push(&q->ring, q->cells, cell, 1, GMK_DEV) == 0) {
+        if (GMK_FAULT(GMK_FAULT_QUEUE) ||
+            gmk_cells_push(&q->ring, q->cells, cell, 1, GMK_DEV) == 0) {
             *blocked = c;
             return false;
         }
@@ -158,7 +159,7 @@ static bool has_room(const gmki_chan_t *c)
 {
     uint32_t pos = gmk_load_rlx(&c->q.ring.tail, GMK_DEV); /* relaxed: the turn word decides */
 
-    return gmk_mpmc_scan(c->q.cells, c->q.ring.mask_p, pos, GMK_CELL_STRIDE, 1, 0, GMK_DEV) != 0;
+    return gmk_mpmc_free(c->q.cells, c->q.ring.mask_p, pos, GMK_CELL_STRIDE, 1, GMK_DEV) != 0;
 }
 
 bool gmki_group_wait(gmk_chan_reg_t *r, gmki_group_t *g, gmki_chan_t *full)

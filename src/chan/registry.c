@@ -36,7 +36,8 @@ static gmki_group_t *group_make(gmk_chan_reg_t *r, uint32_t module, bool paralle
     if (!parallel) {
         g->outbox_cells = gmk_hal_calloc(GMK_GROUP_OUTBOX_CAP, sizeof(gmk_cell_t));
         gmk_lq_setup(&g->outbox, GMK_GROUP_OUTBOX_CAP, 0);
-        if (g->outbox_cells == NULL || gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
+        if (g->outbox_cells == NULL ||
+            gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
             gmk_hal_free(g->outbox_cells);
             gmk_hal_free(g);
             return NULL;

@@ -33,7 +33,8 @@ int gmki_envelopes_init(gmk_chan_reg_t *r, gmk_alloc_t *mem)
         return GMK_ALLOC_FAIL;
     for (uint32_t i = GMK_ENVELOPES; i-- > 0;)
         gmk_freelist_push(&r->envelope_free, r->envelope_next, i, GMK_DEV);
-    pool = gmki_pool_add(mem, r->envelopes, GMK_ENVELOPES * sizeof(*r->envelopes), envelope_free, r);
+    pool = gmki_pool_add(mem, r->envelopes, GMK_ENVELOPES * sizeof(*r->envelopes), envelope_free,
+                         r);
     if (pool < 0)
         return pool;
     r->envelope_pool = (uint32_t)pool;

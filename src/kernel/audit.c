@@ -17,8 +17,10 @@ static bool is_work(const gmk_cell_t *c) { return (c->task.flags & GMK_TF_ACTIVA
 
 static uint64_t in_queue(const gmki_queue_t *q)
 {
-    uint32_t head = gmk_load_rlx(&q->ring.head, GMK_DEV); /* relaxed: nobody runs */
-    uint32_t n = gmk_mpmc_count(&q->ring, GMK_DEV);
+    uint32_t head = gmk_load_rlx(&q->ring.head, GMK_DEV); /* relaxed: no consumer runs */
+    uint32_t n = q->cells != NULL ? gmk_mpmc_full(q->cells, q->ring.mask_c, head,
+                                                  GMK_CELL_STRIDE, q->cap, GMK_DEV)
+                                  : 0;
     uint64_t work = 0;
 
     for (uint32_t i = 0; i < n; i++)
@@ -112,20 +114,25 @@ static void find_cycle(const gmki_core_t *c, gmk_audit_report_t *out)
     }
 }
 
-void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out)
+void gmki_books(const gmki_kernel_t *k, gmk_audit_report_t *out)
 {
-    const gmk_sched_t *s = &k->core.sched;
-
     *out = (gmk_audit_report_t){.completed = sum(k, GMK_METRIC_TASKS_COMPLETED),
                                 .failed = sum(k, GMK_METRIC_TASKS_FAILED),
                                 .dead = sum(k, GMK_METRIC_TASKS_DEAD)};
     out->accepted = sum(k, GMK_METRIC_TASKS_ACCEPTED);
+    out->payloads_live = gmki_payloads_live(&k->core.mem);
+}
+
+void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out)
+{
+    gmk_sched_t *s = &k->core.sched;
+
+    gmki_books(k, out);
     out->queued = in_workers(s) + in_channels(&k->core.chan);
     for (uint32_t p = 0; p < GMK_N_PRIO; p++)
         out->queued += in_queue(&s->rq[p]);
     out->queued += in_queue(&s->overflow);
-    out->queued += gmk_heap_count(&s->evq.wall) + gmk_heap_count(&s->evq.tick);
-    out->payloads_live = gmki_payloads_live(&k->core.mem);
+    out->queued += gmki_evq_count(&s->evq);
     out->balanced = out->accepted == out->completed + out->failed + out->dead + out->queued;
     find_cycle(&k->core, out);
 }
@@ -133,10 +140,18 @@ void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out)
 int gmk_audit(gmk_kernel_t *handle, gmk_audit_report_t *out)
 {
     gmki_kernel_t *k = gmki_kernel(handle);
+    bool still;
 
     if (k == NULL || out == NULL)
         return GMK_E_INVALID;
-    gmki_audit(k, out);
+    gmk_hal_lock_acquire(&k->lock);
+    still = gmki_freeze(&k->core.sched, GMK_AUDIT_TIMEOUT_NS);
+    if (still)
+        gmki_audit(k, out);
+    gmki_thaw(&k->core.sched);
+    gmk_hal_lock_release(&k->lock);
+    if (!still)
+        return GMK_E_BUSY;
     return out->balanced ? GMK_OK : GMK_E_UNBALANCED;
 }
 

@@ -41,7 +41,7 @@ static bool stop(gmki_kernel_t *k, uint64_t deadline)
 {
     gmk_sched_t *s = &k->core.sched;
 
-    gmk_xchg_sc(&s->stop, 1, GMK_DEV); /* sync: sched.stop */
+    gmk_or_sc(&s->control, GMKI_STOP, GMK_DEV); /* sync: sched.control */
     gmki_wake_all(s);
     for (;;) {
         uint32_t seen = gmk_hal_park_word(&s->quiet);
@@ -117,15 +117,16 @@ int gmk_halt_timeout(gmk_kernel_t *handle, uint64_t timeout_ns, gmk_audit_report
     uint64_t room = GMKI_NEVER - start > timeout_ns ? timeout_ns : GMKI_NEVER - start;
     gmki_agent_t *a;
 
-    if (k == NULL || !gmk_cas_ar(&k->state, &running, GMKI_HALTING, GMK_DEV)) /* sync: kernel.state */
+    if (k == NULL ||
+        !gmk_cas_ar(&k->state, &running, GMKI_HALTING, GMK_DEV)) /* sync: kernel.state */
         return GMK_E_INVALID;
     close_outside(k);
     drain(k, start + room - room / 5);
     if (!stop(k, start + room)) {
         gmk_store_rel(&k->state, GMKI_WEDGED, GMK_DEV); /* sync: kernel.state */
         if (report != NULL) {
-            gmki_audit(k, report);
-            report->balanced = false;
+            gmki_books(k, report);
+            report->queued = report->accepted - report->completed - report->failed - report->dead;
             name_stuck(k, report->stuck, sizeof(report->stuck));
         }
         return GMK_E_TIMEOUT;

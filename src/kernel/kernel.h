@@ -59,7 +59,8 @@ void gmki_stop_workers(gmki_kernel_t *k);
 void gmki_kernel_free(gmki_kernel_t *k);
 
 /* audit.c */
-void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out);
+void gmki_books(const gmki_kernel_t *k, gmk_audit_report_t *out); /* the counters alone */
+void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out); /* pre: no worker runs */
 uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a);
 
 /* observe.c */

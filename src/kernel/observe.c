@@ -96,7 +96,8 @@ int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level
     if (k == NULL || level > GMK_TRACE_ALL)
         return GMK_E_INVALID;
     for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) {
-        if (module != NULL && (m >= k->core.mods.n_mods || !text_eq(k->core.mods.mods[m]->name, module)))
+        if (module != NULL &&
+            (m >= k->core.mods.n_mods || !text_eq(k->core.mods.mods[m]->name, module)))
             continue;
         gmk_store_rlx(&k->trace_cfg.level[m], level, GMK_DEV); /* relaxed: may take effect late */
         found = true;
@@ -209,12 +210,12 @@ int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_i
     if (idx >= k->core.mods.n_handlers)
         return GMK_E_NOT_FOUND;
     h = &k->core.mods.handlers[idx];
-    *out = (gmk_handler_info_t){.module = k->core.mods.mods[h->module]->name,
-                                .handler = h->name,
-                                .type = h->type,
-                                .poisoned = gmk_load_acq(&h->poisoned, GMK_DEV) != 0}; /* sync: module.poison */
+    *out = (gmk_handler_info_t){
+        .module = k->core.mods.mods[h->module]->name, .handler = h->name, .type = h->type};
+    out->poisoned = gmk_load_acq(&h->poisoned, GMK_DEV) != 0; /* sync: module.poison */
     for (uint32_t a = 0; a < k->n_agents; a++) {
-        const gmk_a64_t *r = k->handler_rows + ((size_t)a * GMK_MAX_HANDLERS + idx) * GMKI_HROW_WORDS;
+        size_t row = (size_t)a * GMK_MAX_HANDLERS + idx;
+        const gmk_a64_t *r = k->handler_rows + row * GMKI_HROW_WORDS;
 
         out->completed += gmk_count_get(&r[GMKI_HROW_COMPLETED]);
         out->failed += gmk_count_get(&r[GMKI_HROW_FAILED]);
@@ -275,7 +276,8 @@ int gmk_worker_get_info(const gmk_kernel_t *handle, uint32_t worker, gmk_worker_
     current = gmk_load_rlx(&q->current, GMK_DEV);       /* relaxed: for a person to read */
     idle = gmk_load_sc(&k->core.sched.idle, GMK_DEV);   /* sync: sched.idle */
     *out = (gmk_worker_info_t){.id = worker, .heartbeat = gmk_count_get(&q->heartbeat)};
-    out->queued = gmk_mpmc_count(&q->inbox.ring, GMK_DEV) + gmk_mpmc_count(&q->shared.ring, GMK_DEV);
+    out->queued =
+        gmk_mpmc_count(&q->inbox.ring, GMK_DEV) + gmk_mpmc_count(&q->shared.ring, GMK_DEV);
     out->current_type = current != 0 ? k->core.mods.handlers[current - 1].type : 0;
     out->state = idle >> worker & 1 ? GMK_WORKER_PARKED
                  : current != 0     ? GMK_WORKER_RUNNING
@@ -295,7 +297,8 @@ void gmki_panic_watch(gmki_kernel_t *k)
     for (uint32_t i = 0; i < PANIC_KERNELS; i++) {
         uint64_t none = 0;
 
-        if (gmk_cas_ar(&panic_kernels[i], &none, (uint64_t)(uintptr_t)k, GMK_DEV)) /* sync: panic.kernels */
+        /* sync: panic.kernels */
+        if (gmk_cas_ar(&panic_kernels[i], &none, (uint64_t)(uintptr_t)k, GMK_DEV))
             return;
     }
 }
@@ -361,8 +364,8 @@ void gmk_panic(const char *file, int line_no, const char *text)
     say(line, text);
     say_end(line);
     for (uint32_t i = 0; i < PANIC_KERNELS; i++) {
-        const gmki_kernel_t *k =
-            (const gmki_kernel_t *)(uintptr_t)gmk_load_acq(&panic_kernels[i], GMK_DEV); /* sync: panic.kernels */
+        uint64_t at = gmk_load_acq(&panic_kernels[i], GMK_DEV); /* sync: panic.kernels */
+        const gmki_kernel_t *k = (const gmki_kernel_t *)(uintptr_t)at;
 
         if (k == NULL)
             continue;

@@ -139,10 +139,9 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
         return NULL;
     gmk_hal_lock_acquire(&k->lock);
     for (uint32_t i = k->cfg.n_workers; i + 1 < k->n_agents && a == NULL; i++) {
-        /* relaxed: the lock is held */
         if (k->agents[i] == NULL)
             a = gmki_agent_make(k, i, NULL);
-        else if (gmk_load_rlx(&k->agents[i]->attached, GMK_DEV) == 0)
+        else if (gmk_load_rlx(&k->agents[i]->attached, GMK_DEV) == 0) /* relaxed: lock held */
             a = k->agents[i];
     }
     if (a != NULL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The arena: its split, the tables beside it, registration of caches, statistics.
  * Floor: F3.
- * Invariants: spans are whole chunks, so that the class of an address is one shift and
- *   one byte; the twelve spans of blocks have equal length.
+ * Invariants: each class has a span of whole lines, the twelve of blocks have equal
+ *   length, the task slab stands first.
  * Threads: init and fini alone; the rest from any thread.
  * Source: SPEC AL-1, AL-5, AL-8; ARCHITECTURE R12. */
 #include "mem/mem.h"
@@ -11,15 +11,12 @@
 #include "ggmk/base/bits.h"
 
 #define ARENA_ALIGN ((size_t)2 << 20) /* so that the machine may use large pages */
-#define CHUNK_SHIFT_MAX 16u
-#define CHUNK_SHIFT_MIN 6u
-#define CHUNKS_A_SPAN 64u /* at least, where chunks of 64 bytes allow: bounds what rounding loses */
+#define SPAN_ALIGN ((size_t)64)
 
 /* What gmki_mem_init decides before it asks for memory. */
 typedef struct plan {
-    uint32_t chunk_shift;
     size_t span[GMKI_CLASSES];
-    size_t map_bytes;
+    size_t objects_bytes;
     size_t trace_bytes;
     size_t bump_bytes;
     size_t meta_bytes;
@@ -30,9 +27,10 @@ static uint32_t class_shift(uint32_t k)
     return k == GMKI_CLASS_BLOCK64 ? 6 : k + gmk_log2_floor(GMK_BLOCK_MIN);
 }
 
+/* A share of the arena, in whole lines. */
 static size_t percent(size_t bytes, uint32_t pct)
 {
-    return (size_t)((uint64_t)bytes * pct / 100);
+    return (size_t)((uint64_t)bytes * pct / 100) & ~(SPAN_ALIGN - 1);
 }
 
 /* Bytes of n words, so that what follows shares no line with them. */
@@ -41,35 +39,21 @@ static size_t table_bytes(size_t n)
     return (size_t)gmk_align_up(n * sizeof(uint32_t), GMK_FALSE_SHARING);
 }
 
-/* Bytes of the tables of a class: states, node links, nodes. */
-static size_t class_meta_bytes(size_t span, uint32_t k)
-{
-    size_t n = span >> class_shift(k);
-
-    return table_bytes(n + 1) + 2 * table_bytes(n);
-}
-
 static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
 {
     size_t share = percent(arena_bytes, GMK_ARENA_BLOCK_PCT) / GMK_BLOCK_BINS;
-    size_t chunk;
 
-    p->chunk_shift = CHUNK_SHIFT_MAX;
-    while (p->chunk_shift > CHUNK_SHIFT_MIN && share >> p->chunk_shift < CHUNKS_A_SPAN)
-        p->chunk_shift--;
-    chunk = (size_t)1 << p->chunk_shift;
-    p->map_bytes = 0;
-    p->meta_bytes = (size_t)gmk_align_up(n_agents * sizeof(gmk_a64_t), GMK_FALSE_SHARING);
+    p->objects_bytes = 0;
+    p->meta_bytes = table_bytes(2 * (size_t)n_agents);
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
-        size_t want = k == GMKI_CLASS_TASK ? percent(arena_bytes, GMK_ARENA_TASK_PCT) : share;
-
-        p->span[k] = want & ~(chunk - 1);
-        p->map_bytes += p->span[k];
-        p->meta_bytes += class_meta_bytes(p->span[k], k);
+        p->span[k] = k == GMKI_CLASS_TASK ? percent(arena_bytes, GMK_ARENA_TASK_PCT)
+                                          : share & ~(SPAN_ALIGN - 1);
+        p->objects_bytes += p->span[k];
+        p->meta_bytes += 2 * table_bytes(p->span[k] >> class_shift(k));
     }
-    p->meta_bytes += p->map_bytes >> p->chunk_shift;
-    p->trace_bytes = percent(arena_bytes, GMK_ARENA_TRACE_PCT) & ~(size_t)63;
-    p->bump_bytes = percent(arena_bytes, GMK_ARENA_BUMP_PCT) & ~(size_t)63;
+    p->meta_bytes += table_bytes(p->objects_bytes >> GMKI_GRANULE_SHIFT);
+    p->trace_bytes = percent(arena_bytes, GMK_ARENA_TRACE_PCT);
+    p->bump_bytes = percent(arena_bytes, GMK_ARENA_BUMP_PCT);
 }
 
 /* Batch and cache sizes: bounded in objects and bytes, and such that the caches of
@@ -86,36 +70,38 @@ static void class_setup(gmki_class_t *cl, uint32_t k, uint32_t n_objs, uint32_t 
     gmk_freelist_fill(&cl->empty, cl->next, n_objs / cl->batch);
 }
 
+/* The next table of n words. */
+static void *meta_take(char **meta, size_t n)
+{
+    void *p = *meta;
+
+    *meta += table_bytes(n);
+    return p;
+}
+
 static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
 {
-    char *at = m->arena;
     char *meta = m->meta;
-    uint32_t chunk = 0;
+    size_t at = 0;
 
-    m->caches = (gmk_a64_t *)(void *)meta;
-    meta += gmk_align_up(m->n_agents * sizeof(gmk_a64_t), GMK_FALSE_SHARING);
-    m->map = (uint8_t *)m->meta + m->meta_bytes - (p->map_bytes >> p->chunk_shift);
-    m->map_bytes = p->map_bytes;
-    m->chunk_shift = p->chunk_shift;
+    m->caches = meta_take(&meta, 2 * (size_t)m->n_agents);
+    m->state = meta_take(&meta, p->objects_bytes >> GMKI_GRANULE_SHIFT);
+    m->objects_bytes = p->objects_bytes;
     for (uint32_t i = 0; i < GMKI_CLASSES; i++) {
-        /* The task slab stands first, then the bins by size. */
+        /* The task slab, then the bins by size. */
         uint32_t k = i == 0 ? GMKI_CLASS_TASK : i == 1 ? 0 : i == 2 ? GMKI_CLASS_BLOCK64 : i - 1;
         gmki_class_t *cl = &m->classes[k];
         size_t n = p->span[k] >> class_shift(k);
 
-        cl->base = at;
-        cl->state = (gmk_a32_t *)(void *)meta;
-        cl->next = (gmk_a32_t *)(void *)(meta + table_bytes(n + 1));
-        cl->slots = (uint32_t *)(void *)(meta + table_bytes(n + 1) + table_bytes(n));
+        cl->first = (uint32_t)(at >> GMKI_GRANULE_SHIFT);
+        cl->next = meta_take(&meta, n);
+        cl->slots = meta_take(&meta, n);
         class_setup(cl, k, (uint32_t)n, m->n_agents);
-        for (size_t b = 0; b < p->span[k]; b += (size_t)1 << p->chunk_shift)
-            m->map[chunk++] = (uint8_t)k;
         at += p->span[k];
-        meta += class_meta_bytes(p->span[k], k);
     }
-    m->trace = at;
+    m->trace = m->arena + at;
     m->trace_bytes = p->trace_bytes;
-    m->bump = at + p->trace_bytes;
+    m->bump = m->trace + p->trace_bytes;
     gmk_bumpoff_setup(&m->bump_off, p->bump_bytes);
 }
 
@@ -165,18 +151,14 @@ void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
     c->m = m;
     c->obs = obs;
     c->arena = m->arena;
-    c->map = m->map;
-    c->map_bytes = m->map_bytes;
-    c->chunk_shift = m->chunk_shift;
+    c->state = m->state;
+    c->objects_bytes = m->objects_bytes;
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
         const gmki_class_t *cl = &m->classes[k];
 
-        c->bin[k].base = cl->base;
-        c->bin[k].state = cl->state;
         c->bin[k].room = &c->room[gmki_class_kind(k)];
         c->bin[k].cap = cl->cap;
-        c->bin[k].shift = cl->shift;
-        c->bin[k].bytes = 1u << cl->shift;
+        c->bin[k].bytes = (uint64_t)1 << cl->shift;
     }
     slot = gmk_add_rlx(&m->n_caches, 1, GMK_DEV); /* relaxed: a number of one's own */
     GMK_ASSERT(slot < m->n_agents, "more caches than gmki_mem_init was told of");

@@ -47,7 +47,7 @@ GMK_NORETURN static void panic_at(const char *what, const void *p)
 static void debug_alloc(char *at, uint64_t bytes, const gmk_a32_t *state)
 {
     /* relaxed: the object is ours, and its state came with it */
-    bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_OBJ_FREED;
+    bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_FREED;
     const unsigned char *p = (const unsigned char *)at;
 
     for (uint64_t i = 0; freed && i < bytes; i++) {
@@ -57,7 +57,7 @@ static void debug_alloc(char *at, uint64_t bytes, const gmk_a32_t *state)
     gmk_hal_memset(at, FILL_NEW, bytes);
 }
 
-static void debug_free(void *p, uint32_t bytes) { gmk_hal_memset(p, FILL_FREED, bytes); }
+static void debug_free(void *p, uint64_t bytes) { gmk_hal_memset(p, FILL_FREED, bytes); }
 #define DEBUG_BAD_FREE(p) panic_at("free of foreign or free memory: 0x", (p))
 #else
 #define debug_alloc(p, bytes, state) ((void)0)
@@ -82,12 +82,17 @@ GMK_NOINLINE void gmki_mem_bad_free(gmki_cache_t *c, const void *p)
 
     if ((uintptr_t)p - (uintptr_t)c->m->bump < c->m->bump_off.size)
         kind = GMK_ALLOC_BUMP;
-    else if (off < c->map_bytes && c->map[off >> c->chunk_shift] == GMKI_CLASS_TASK)
+    else if (off < (uintptr_t)c->m->classes[GMKI_CLASS_TASK].n_objs << 6)
         kind = GMK_ALLOC_TASK_SLAB;
     gmk_count_add(&c->n_bad_frees[kind], 1);
     gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BAD_FREES, 1);
     gmki_trace(c->obs, BAD_FREE, NULL, c->obs->agent, (uint32_t)(uintptr_t)p);
     DEBUG_BAD_FREE(p);
+}
+
+GMK_FN void *object_at(const gmki_cache_t *c, uint32_t granule)
+{
+    return c->arena + ((size_t)granule << GMKI_GRANULE_SHIFT);
 }
 
 /* The depot. -------------------------------------------------------------------- */
@@ -113,6 +118,7 @@ static uint32_t class_carve(gmki_class_t *cl, uint32_t *first)
 static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
 {
     uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV);
+    uint32_t step = cl->shift - GMKI_GRANULE_SHIFT;
     uint32_t n = cl->batch;
     uint32_t first = 0;
 
@@ -122,7 +128,7 @@ static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
     } else {
         n = class_carve(cl, &first);
         for (uint32_t i = 0; i < n; i++)
-            b->obj[i] = first + n - 1 - i;
+            b->obj[i] = cl->first + ((first + n - 1 - i) << step);
     }
     gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
     gmk_count_add(&b->n_moved, n);
@@ -154,47 +160,49 @@ static GMK_NOINLINE void bin_strike(gmki_cache_t *c, gmki_bin_t *b)
     uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
 
     gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
-    gmk_count_add(b->room, 0 - (uint64_t)b->bytes);
-    gmki_mem_bad_free(c, b->base + ((size_t)b->obj[n] << b->shift));
+    gmk_count_add(b->room, 0 - b->bytes);
+    gmki_mem_bad_free(c, object_at(c, b->obj[n]));
 }
 
 /* Allocation. ------------------------------------------------------------------- */
 
 /* Makes the top of the stack a free object. A live one was freed by two threads at one
  * instant: this is the second entry. */
-static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, gmki_class_t *cl)
+static bool bin_ready(gmki_cache_t *c, uint32_t k)
 {
+    gmki_bin_t *b = &c->bin[k];
+
     do {
         uint32_t n;
 
         while ((n = gmk_load_rlx(&b->n, GMK_DEV)) != 0) { /* relaxed: the owner's own */
             /* relaxed: the object came by this cache or the depot, and so did its state */
-            if (gmk_load_rlx(&b->state[b->obj[n - 1]], GMK_DEV) != GMKI_OBJ_LIVE)
+            if (gmk_load_rlx(&c->state[b->obj[n - 1]], GMK_DEV) != k + 1)
                 return true;
             bin_strike(c, b);
         }
-    } while (bin_refill(b, cl));
+    } while (bin_refill(b, &c->m->classes[k]));
     return false;
 }
 
 /* Takes the top object if there is one and it is free, else returns null. */
-GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b)
+GMK_FN void *bin_take(gmki_cache_t *c, uint32_t k)
 {
+    gmki_bin_t *b = &c->bin[k];
     uint32_t n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
     uint64_t bytes = b->bytes;
-    gmk_a32_t *state;
+    uint32_t granule;
     uint64_t room;
-    char *p;
 
     if (GMK_UNLIKELY(n == 0))
         return NULL;
-    state = &b->state[b->obj[n - 1]];
-    p = b->base + ((size_t)b->obj[n - 1] << b->shift);
-    if (GMK_UNLIKELY(gmk_load_rlx(state, GMK_DEV) == GMKI_OBJ_LIVE)) /* relaxed: bin_ready */
+    granule = b->obj[n - 1];
+    /* relaxed: as in bin_ready */
+    if (GMK_UNLIKELY(gmk_load_rlx(&c->state[granule], GMK_DEV) == k + 1))
         return NULL;
     gmk_store_rlx(&b->n, n - 1, GMK_DEV); /* relaxed: a statistic to others */
-    debug_alloc(p, bytes, state);
-    gmk_store_rlx(state, GMKI_OBJ_LIVE, GMK_DEV); /* relaxed: goes with the pointer */
+    debug_alloc(object_at(c, granule), bytes, &c->state[granule]);
+    gmk_store_rlx(&c->state[granule], k + 1, GMK_DEV); /* relaxed: goes with the pointer */
     gmk_count_add(&b->n_allocs, 1);
     room = gmk_count_get(b->room) - bytes;
     if (GMK_UNLIKELY((int64_t)room < 0)) {
@@ -203,14 +211,14 @@ GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b)
     }
     gmk_store_rlx(b->room, room, GMK_DEV); /* relaxed: a statistic */
     gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
-    return p;
+    return object_at(c, granule);
 }
 
 static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
 {
     for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
-        if (bin_ready(c, &c->bin[k], &c->m->classes[k]))
-            return bin_take(c, &c->bin[k]);
+        if (bin_ready(c, k))
+            return bin_take(c, k);
     }
     return gmki_mem_failed(c, gmki_class_kind(first), size);
 }
@@ -224,7 +232,7 @@ void *gmki_alloc(gmki_cache_t *c, uint32_t size)
         return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
     if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
         return gmki_mem_failed(c, gmki_class_kind(k), size);
-    p = bin_take(c, &c->bin[k]);
+    p = bin_take(c, k);
     if (GMK_LIKELY(p != NULL))
         return p;
     return alloc_slow(c, size, k);
@@ -232,17 +240,21 @@ void *gmki_alloc(gmki_cache_t *c, uint32_t size)
 
 /* Freeing. ---------------------------------------------------------------------- */
 
-/* Marks an object free. returns: false if it was not live. */
-GMK_FN bool object_free(gmk_a32_t *state)
+/* Marks an object free. returns: what it was, 1 + class if it was live. */
+GMK_FN uint32_t object_free(gmk_a32_t *state)
 {
 #if defined(GMK_DEBUG)
-    /* relaxed: only who wins matters */
-    return gmk_xchg_rlx(state, GMKI_OBJ_FREED, GMK_DEV) == GMKI_OBJ_LIVE;
+    uint32_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: only who wins matters */
+
+    while (was - 1 < GMKI_CLASSES && !gmk_cas_rlx(state, &was, GMKI_FREED, GMK_DEV))
+        ; /* relaxed: as above */
+    return was;
 #else
-    if (gmk_load_rlx(state, GMK_DEV) != GMKI_OBJ_LIVE) /* relaxed: goes with the pointer */
-        return false;
-    gmk_store_rlx(state, GMKI_OBJ_FREED, GMK_DEV); /* relaxed: goes with the depot */
-    return true;
+    uint32_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: goes with the pointer */
+
+    if (GMK_LIKELY(was - 1 < GMKI_CLASSES))
+        gmk_store_rlx(state, GMKI_FREED, GMK_DEV); /* relaxed: goes with the depot */
+    return was;
 #endif
 }
 
@@ -265,23 +277,20 @@ static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, uint32_t k)
 bool gmki_free_checked(gmki_cache_t *c, void *p)
 {
     uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
-    uintptr_t in_span;
+    uint32_t granule = (uint32_t)(off >> GMKI_GRANULE_SHIFT);
     gmki_bin_t *b;
     uint32_t k;
     uint32_t n;
-    uintptr_t i;
 
-    if (GMK_UNLIKELY(off >= c->map_bytes))
+    if (GMK_UNLIKELY(off >= c->objects_bytes || off % GMK_BLOCK_MIN != 0))
         return free_bad(c, p);
-    k = c->map[off >> c->chunk_shift];
+    k = object_free(&c->state[granule]) - 1;
+    if (GMK_UNLIKELY(k >= GMKI_CLASSES))
+        return free_bad(c, p);
     b = &c->bin[k];
-    in_span = (uintptr_t)p - (uintptr_t)b->base;
-    i = in_span >> b->shift;
-    if (GMK_UNLIKELY(i << b->shift != in_span || !object_free(&b->state[i])))
-        return free_bad(c, p);
     debug_free(p, b->bytes);
     n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
-    b->obj[n] = (uint32_t)i;
+    b->obj[n] = granule;
     gmk_store_rlx(&b->n, n + 1, GMK_DEV); /* relaxed: a statistic to others */
     gmk_count_add(b->room, b->bytes);
     if (GMK_UNLIKELY(n >= b->cap))

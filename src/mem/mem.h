@@ -31,13 +31,18 @@
 #define GMKI_CACHE_MAX (2u * GMKI_BATCH_MAX) /* free objects of a class in a cache */
 
 #define GMKI_ARENA_MIN 65536u /* the smallest arena; bins above 2 KiB are empty in it */
-#define GMKI_ARENA_MAX ((uint64_t)1 << 40)
+#define GMKI_ARENA_MAX ((uint64_t)1 << 36)
 #define GMKI_POOLS 8u /* number 0 is the arena */
 
 GMK_STATIC_ASSERT(GMKI_CLASSES == GMK_BLOCK_BINS + 1, "the bins and the task slab");
 
-/* State of an object. Fresh memory is zero and was never handed out. */
-enum { GMKI_OBJ_FRESH = 0, GMKI_OBJ_LIVE = 1, GMKI_OBJ_FREED = 2 };
+/* Objects are named by the 32-byte granule that they begin at, counted from the arena's
+ * start. The state word of that granule is 0 (never handed out), 1 + class (live) or
+ * GMKI_FREED; those of all other granules stay 0. So a pointer to free is good exactly
+ * if the word says live, and the word says the class: no other look-up is needed. */
+#define GMKI_GRANULE_SHIFT 5u
+#define GMKI_FREED 0x80000000u
+GMK_STATIC_ASSERT(GMK_BLOCK_MIN == 1u << GMKI_GRANULE_SHIFT, "no two objects share a granule");
 
 /* A class as all agents share it. */
 typedef struct gmki_class {
@@ -45,25 +50,21 @@ typedef struct gmki_class {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_freelist_t empty;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t carved; /* objects ever taken from fresh memory */
     uint32_t n_objs;
+    uint32_t first; /* granule of object 0 */
     uint32_t shift; /* an object has 1 << shift bytes */
     uint32_t batch;
-    uint32_t cap;     /* of a cache: 0 (none), 1, or 2 * batch */
-    char *base;       /* object i lies at base + (i << shift) */
-    gmk_a32_t *state; /* by object; one more for the end of the span */
-    gmk_a32_t *next;  /* by node */
-    uint32_t *slots;  /* node n holds slots[n * batch ...] */
+    uint32_t cap;    /* of a cache: 0 (none), 1, or 2 * batch */
+    gmk_a32_t *next; /* by node */
+    uint32_t *slots; /* node n holds slots[n * batch ...] */
 } gmki_class_t;
 
 /* A class in one agent's cache. The counts of frees are not kept but follow from
  *   n_allocs - n_frees == n_moved - n. */
 typedef struct gmki_bin {
-    GMK_ALIGNAS(GMK_CACHE_LINE) char *base;
-    gmk_a32_t *state;
-    gmk_a64_t *room; /* of this class's kind, in the same cache */
-    gmk_a32_t n;     /* objects held */
+    GMK_ALIGNAS(GMK_CACHE_LINE) gmk_a32_t n; /* objects held */
     uint32_t cap;
-    uint32_t shift;
-    uint32_t bytes;
+    uint64_t bytes;  /* of an object */
+    gmk_a64_t *room; /* of this class's kind, in the same cache */
     gmk_a64_t n_allocs;
     gmk_a64_t n_moved;                /* objects taken from the depot minus given to it */
     uint32_t obj[GMKI_CACHE_MAX + 1]; /* a stack: the newest is on top */
@@ -76,9 +77,8 @@ typedef struct gmki_cache {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_alloc_t *m;
     gmki_obs_t *obs;
     char *arena;
-    size_t map_bytes;
-    const uint8_t *map;
-    uint32_t chunk_shift;
+    gmk_a32_t *state;     /* by granule */
+    size_t objects_bytes; /* task slab and blocks, from the arena's start */
     gmk_a64_t room[2]; /* by GMK_ALLOC_TASK_SLAB and GMK_ALLOC_BLOCK */
     gmk_a64_t peak[2]; /* GMKI_PEAK words behind room */
     gmk_a64_t n_payloads; /* made here minus freed here */
@@ -112,11 +112,10 @@ struct gmk_alloc {
     gmk_a64_t *caches; /* addresses of gmki_cache_t; 0: not yet */
     char *arena;
     size_t arena_bytes;
-    char *meta; /* states, nodes and the map, outside the arena */
+    char *meta; /* caches, states and nodes, outside the arena */
     size_t meta_bytes;
-    size_t map_bytes; /* task slab and blocks, from the arena's start */
-    uint8_t *map;     /* class of a chunk of 1 << chunk_shift bytes */
-    uint32_t chunk_shift;
+    gmk_a32_t *state;     /* by granule */
+    size_t objects_bytes; /* task slab and blocks, from the arena's start */
     uint32_t n_pools;
     char *trace;
     size_t trace_bytes;
@@ -212,6 +211,15 @@ void gmki_mem_bad_free(gmki_cache_t *c, const void *p);
 GMK_FN enum gmk_alloc_kind gmki_class_kind(uint32_t k)
 {
     return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
+}
+
+/* Private to src/mem: the class of a live object of the caller's. */
+GMK_FN uint32_t gmki_mem_class(const gmki_cache_t *c, const void *p)
+{
+    size_t off = (size_t)((const char *)p - c->arena);
+
+    /* relaxed: goes with the pointer */
+    return gmk_load_rlx(&c->state[off >> GMKI_GRANULE_SHIFT], GMK_DEV) - 1;
 }
 
 /* Private to src/mem: the i-th registered cache, or null. */

@@ -68,9 +68,11 @@ bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_t
     return ok;
 }
 
-static uint32_t take_heap(gmki_evq_t *q, gmk_heap_t *heap, gmk_heap_node_t *nodes, uint64_t upto,
-                          gmk_cell_t *out, uint32_t n)
+/* Takes what one of the two heaps has due. pre: the lock is held. */
+static uint32_t take_heap(gmki_evq_t *q, bool is_tick, uint64_t upto, gmk_cell_t *out, uint32_t n)
 {
+    gmk_heap_t *heap = is_tick ? &q->tick : &q->wall;
+    gmk_heap_node_t *nodes = is_tick ? q->tick_nodes : q->wall_nodes;
     uint32_t k = 0;
 
     while (k < n && gmk_heap_count(heap) != 0 && gmk_heap_peek(heap, nodes)->due <= upto) {
@@ -89,11 +91,21 @@ uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_ce
     uint32_t k;
 
     gmk_hal_lock_acquire(&q->lock);
-    k = take_heap(q, &q->wall, q->wall_nodes, now_ns, out, n);
-    k += take_heap(q, &q->tick, q->tick_nodes, tick, out + k, n - k);
+    k = take_heap(q, false, now_ns, out, n);
+    k += take_heap(q, true, tick, out + k, n - k);
     mirror(q);
     gmk_hal_lock_release(&q->lock);
     return k;
+}
+
+uint32_t gmki_evq_count(gmki_evq_t *q)
+{
+    uint32_t n;
+
+    gmk_hal_lock_acquire(&q->lock);
+    n = q->cap - q->n_free;
+    gmk_hal_lock_release(&q->lock);
+    return n;
 }
 
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out)

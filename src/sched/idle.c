@@ -45,7 +45,8 @@ void gmki_wake_worker(gmk_sched_t *s, uint32_t worker)
     uint64_t bit = 1ull << worker;
 
     while ((v & bit) != 0) {
-        if (gmk_cas_sc(&s->idle, &v, (v & ~bit) + GMKI_SEARCH_ONE, GMK_DEV)) { /* sync: sched.idle */
+        /* sync: sched.idle */
+        if (gmk_cas_sc(&s->idle, &v, (v & ~bit) + GMKI_SEARCH_ONE, GMK_DEV)) {
             unpark(s, worker);
             return;
         }
@@ -156,7 +157,7 @@ void gmki_park(gmki_agent_t *a)
     gmk_add_sc(&s->idle, bit - GMKI_SEARCH_ONE + GMKI_CHECK_ONE, GMK_DEV);
     ns = sleep_ns(s, a->obs.agent, &keeper);
     if (ns != 0 && !gmki_work_visible(s, a->wq) &&
-        gmk_load_sc(&s->stop, GMK_DEV) == 0) { /* sync: sched.stop */
+        gmk_load_sc(&s->control, GMK_DEV) == 0) { /* sync: sched.control */
         gmki_trace(&a->obs, WORKER_PARK, NULL, a->obs.agent, 0);
         gmki_count(&a->obs, 0, GMK_METRIC_WORKER_PARKS, 1);
         gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
@@ -171,4 +172,59 @@ void gmki_park(gmki_agent_t *a)
     reclaim(s, bit);
     if (checking) /* after its bit: at no time does it look asleep */
         gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
+}
+
+/* A worker in a batch comes here at the batch's edge; a parked one does nothing until
+ * it is woken, and then comes here first: its step out of the mask is ordered with the
+ * freezer's look at the mask. */
+void gmki_freeze_point(gmki_agent_t *a)
+{
+    gmk_sched_t *s = a->sched;
+
+    gmk_xchg_sc(&a->wq->frozen, 1, GMK_DEV); /* sync: sched.frozen */
+    gmk_hal_park_wake(&s->quiet);
+    for (;;) {
+        uint32_t seen = gmk_hal_park_word(&a->wq->park);
+
+        if ((gmk_load_sc(&s->control, GMK_DEV) & GMKI_FREEZE) == 0) /* sync: sched.control */
+            break;
+        gmk_hal_park_wait(&a->wq->park, seen, GMK_HAL_FOREVER);
+    }
+    gmk_store_rel(&a->wq->frozen, 0, GMK_DEV); /* sync: sched.frozen */
+}
+
+static bool all_still(const gmk_sched_t *s)
+{
+    for (uint32_t w = 0; w < s->n_workers; w++) {
+        bool parked = gmk_load_sc(&s->idle, GMK_DEV) >> w & 1; /* sync: sched.idle */
+
+        if (!parked && gmk_load_sc(&s->wq[w].frozen, GMK_DEV) == 0) /* sync: sched.frozen */
+            return false;
+    }
+    return true;
+}
+
+bool gmki_freeze(gmk_sched_t *s, uint64_t timeout_ns)
+{
+    uint64_t start = gmk_hal_now_ns();
+
+    gmk_or_sc(&s->control, GMKI_FREEZE, GMK_DEV); /* sync: sched.control */
+    for (;;) {
+        uint32_t seen = gmk_hal_park_word(&s->quiet);
+        uint64_t spent = gmk_hal_now_ns() - start;
+
+        if (all_still(s))
+            return true;
+        if (spent >= timeout_ns)
+            return false;
+        gmk_hal_park_wait(&s->quiet, seen, timeout_ns - spent);
+    }
+}
+
+void gmki_thaw(gmk_sched_t *s)
+{
+    gmk_and_sc(&s->control, ~GMKI_FREEZE, GMK_DEV); /* sync: sched.control */
+    for (uint32_t w = 0; w < s->n_workers; w++)
+        if (gmk_load_sc(&s->wq[w].frozen, GMK_DEV) != 0) /* sync: sched.frozen */
+            gmk_hal_park_wake(&s->wq[w].park);
 }

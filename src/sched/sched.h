@@ -66,6 +66,7 @@ typedef struct gmki_wq {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t heartbeat;
     gmk_a32_t current; /* handler index + 1 while one runs */
     gmk_a32_t exited;
+    gmk_a32_t frozen;
 } gmki_wq_t;
 
 typedef struct gmki_evq {
@@ -108,12 +109,14 @@ struct gmk_sched {
     gmk_a64_t tick_base; /* manual ticks, or ticks added to the clock's */
     gmk_a32_t timekeeper; /* worker + 1 that sleeps until the next event; 0: none */
     gmk_a32_t closed; /* no more work from outside */
-    gmk_a32_t stop;   /* workers leave after the current task */
+    gmk_a32_t control; /* GMKI_STOP, GMKI_FREEZE: seen by workers between batches */
     gmk_a32_t waiting; /* somebody waits for all workers to be parked */
     gmk_hal_park_t quiet;
 };
 
 #define GMKI_SEARCH_ONE (1ull << 32)
+#define GMKI_STOP 1u   /* leave */
+#define GMKI_FREEZE 2u /* stand still until it is cleared */
 #define GMKI_CHECK_ONE (1ull << 48)
 
 /* How many workers search, by a value of the idle word. */
@@ -178,6 +181,7 @@ int gmki_evq_init(gmki_evq_t *q, uint32_t cap);
 void gmki_evq_fini(gmki_evq_t *q);
 bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick,
                      bool *earliest);
+uint32_t gmki_evq_count(gmki_evq_t *q);
 uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out,
                            uint32_t n);
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out);
@@ -204,6 +208,11 @@ bool gmki_search_begin(gmk_sched_t *s); /* true: may spin */
 void gmki_search_end(gmki_agent_t *a);
 void gmki_park(gmki_agent_t *a);
 bool gmki_all_parked(const gmk_sched_t *s);
+/* Makes every worker stand still; false: one did not within timeout_ns. One caller at a
+ * time. Thaw must follow either way. */
+bool gmki_freeze(gmk_sched_t *s, uint64_t timeout_ns);
+void gmki_thaw(gmk_sched_t *s);
+void gmki_freeze_point(gmki_agent_t *a);
 
 GMK_FN uint32_t gmki_local_count(const gmki_wq_t *q)
 {

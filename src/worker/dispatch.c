@@ -83,8 +83,7 @@ static GMK_NOINLINE enum gmki_outcome uncommon(gmki_agent_t *a, gmki_core_t *k, 
         return yielded(a, k, c);
     if (rc == GMK_RETRY)
         return retried(a, k, c);
-    return handler_failed(a, k, c,
-                          GMK_ERR_HANDLER | ((rc < 0 ? (uint32_t)-rc : (uint32_t)rc) & 0xffff) << 16);
+    return handler_failed(a, k, c, GMK_ERR_HANDLER | ((uint32_t)(rc < 0 ? -rc : rc) & 0xffff) << 16);
 }
 
 enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)

@@ -129,9 +129,16 @@ static bool find(gmki_agent_t *a, gmki_core_t *k, uint64_t now)
            gmki_gather(a, a->wq->batch) != 0 || gmki_steal(a) != 0;
 }
 
-static bool stopping(const gmk_sched_t *s)
+/* Between batches: stands still when told to; false: leave. */
+static bool go_on(gmki_agent_t *a)
 {
-    return gmk_load_acq(&s->stop, GMK_DEV) != 0; /* sync: sched.stop */
+    uint32_t control = gmk_load_sc(&a->sched->control, GMK_DEV); /* sync: sched.control */
+
+    if (GMK_LIKELY(control == 0))
+        return true;
+    if (control & GMKI_FREEZE)
+        gmki_freeze_point(a);
+    return (control & GMKI_STOP) == 0;
 }
 
 static void idle(gmki_agent_t *a, gmki_core_t *k)
@@ -141,7 +148,7 @@ static void idle(gmki_agent_t *a, gmki_core_t *k)
     uint64_t now = gmk_hal_now_ns();
     uint64_t until = now + s->spin_ns;
 
-    while (!stopping(s) && !find(a, k, now)) {
+    while (go_on(a) && !find(a, k, now)) {
         if (spin && now < until) {
             for (uint32_t i = 0; i < 8; i++)
                 gmk_pause();
@@ -162,7 +169,7 @@ void *gmki_worker_loop(void *agent)
     gmki_core_t *k = gmki_core(a->sched);
 
     a->obs.now = gmk_hal_now_ns();
-    while (!stopping(&k->sched))
+    while (go_on(a))
         if (gmki_worker_step(a, k) == 0)
             idle(a, k);
     gmk_store_rel(&a->wq->exited, 1, GMK_DEV); /* sync: worker.exited */

@@ -44,14 +44,26 @@ GMK_FN gmk_a32_t *gmk_mpmc_turn(const void *base, uint32_t mask, uint32_t pos, u
     return (gmk_a32_t *)((char *)base + (size_t)(pos & mask) * stride);
 }
 
-/* How many slots from pos on, at most want, have the given state bit in their turn. */
-GMK_FN uint32_t gmk_mpmc_scan(const void *base, uint32_t mask, uint32_t pos, uint32_t stride,
-                              uint32_t want, uint32_t bit, int scope)
+/* How many slots from pos on, at most want, are free for their position. */
+GMK_FN uint32_t gmk_mpmc_free(const void *base, uint32_t mask, uint32_t pos, uint32_t stride,
+                              uint32_t want, int scope)
 {
     uint32_t n = 0;
 
     while (n < want && GMK_POLL(gmk_mpmc_turn(base, mask, pos + n, stride), scope) ==
-                           (((pos + n) & ~mask) | bit)) /* sync: mpmc.turn */
+                           ((pos + n) & ~mask)) /* sync: mpmc.turn */
+        n++;
+    return n;
+}
+
+/* How many slots from pos on, at most want, are full for their position. */
+GMK_FN uint32_t gmk_mpmc_full(const void *base, uint32_t mask, uint32_t pos, uint32_t stride,
+                              uint32_t want, int scope)
+{
+    uint32_t n = 0;
+
+    while (n < want && GMK_POLL(gmk_mpmc_turn(base, mask, pos + n, stride), scope) ==
+                           (((pos + n) & ~mask) | 1)) /* sync: mpmc.turn */
         n++;
     return n;
 }
@@ -66,7 +78,7 @@ GMK_FN uint32_t gmk_mpmc_claim(gmk_mpmc_t *r, const void *base, uint32_t stride,
     uint32_t p = gmk_load_rlx(&r->tail, scope); /* relaxed: the turn word decides */
 
     for (;;) {
-        uint32_t n = gmk_mpmc_scan(base, mask, p, stride, want, 0, scope);
+        uint32_t n = gmk_mpmc_free(base, mask, p, stride, want, scope);
         if (n == 0) {
             uint32_t now = gmk_load_rlx(&r->tail, scope); /* relaxed: as above */
             if (now == p)
@@ -89,7 +101,7 @@ GMK_FN uint32_t gmk_mpmc_claim_sp(gmk_mpmc_t *r, const void *base, uint32_t stri
                                   uint32_t *pos, int scope)
 {
     uint32_t p = gmk_load_rlx(&r->tail, scope); /* relaxed: the producer's own */
-    uint32_t n = gmk_mpmc_scan(base, r->mask_p, p, stride, want, 0, scope);
+    uint32_t n = gmk_mpmc_free(base, r->mask_p, p, stride, want, scope);
 
     if (n != 0) {
         gmk_store_rlx(&r->tail, p + n, scope); /* relaxed: the turn word orders */
@@ -120,7 +132,7 @@ GMK_FN uint32_t gmk_mpmc_take(gmk_mpmc_t *r, const void *base, uint32_t stride, 
     uint32_t p = gmk_load_rlx(&r->head, scope); /* relaxed: the turn word decides */
 
     for (;;) {
-        uint32_t n = gmk_mpmc_scan(base, mask, p, stride, want, 1, scope);
+        uint32_t n = gmk_mpmc_full(base, mask, p, stride, want, scope);
         if (n == 0) {
             uint32_t now = gmk_load_rlx(&r->head, scope); /* relaxed: as above */
             if (now == p)
@@ -143,7 +155,7 @@ GMK_FN uint32_t gmk_mpmc_take_sc(gmk_mpmc_t *r, const void *base, uint32_t strid
                                  uint32_t *pos, int scope)
 {
     uint32_t p = gmk_load_rlx(&r->head, scope); /* relaxed: the consumer's own */
-    uint32_t n = gmk_mpmc_scan(base, r->mask_c, p, stride, want, 1, scope);
+    uint32_t n = gmk_mpmc_full(base, r->mask_c, p, stride, want, scope);
 
     if (n != 0) {
         gmk_store_rlx(&r->head, p + n, scope); /* relaxed: the turn word orders */
@@ -184,7 +196,7 @@ GMK_FN bool gmk_mpmc_ready(const gmk_mpmc_t *r, const void *base, uint32_t strid
     uint32_t p = gmk_load_rlx(&r->head, scope); /* relaxed: the turn word decides */
 
     for (;;) {
-        if (gmk_mpmc_scan(base, r->mask_c, p, stride, 1, 1, scope) != 0)
+        if (gmk_mpmc_full(base, r->mask_c, p, stride, 1, scope) != 0)
             return true;
         uint32_t now = gmk_load_rlx(&r->head, scope); /* relaxed: as above */
         if (now == p)
