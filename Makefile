@@ -12,7 +12,7 @@ include mk/install.mk
 
 help:
 	@echo 'lib            build/libgmk_cpu.a (and libgmk_test.a)'
-	@echo 'demo           build and run the main job: examples/pipeline'
+	@echo 'demo           build and run the main job: examples/pipeline, FILE='
 	@echo 'test           all unit tests on linux and on the simulated machine'
 	@echo 'test-ring test-alloc test-sched test-chan test-module test-worker test-boot'
 	@echo 'sim            SEEDS=500 seeds of the random storm on the simulated machine'
@@ -21,7 +21,8 @@ help:
 	@echo 'bench          ours beside peers (needs setup.sh --full)'
 	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'
 	@echo 'headers-check  every public header alone under every compiler present'
-	@echo 'check          lint headers-check test sim mutants install-check docs-check'
+	@echo 'check          all of it: scripts/check.sh names the sections and sums them'
+	@echo 'pipeline-check the main job against coreutils; install-check, docs-check'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

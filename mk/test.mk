@@ -54,6 +54,7 @@ install-check:
 docs-check:
 	@sh test/docs.sh
 
-check: lint headers-check test sim mutants install-check docs-check
+check:
+	@sh scripts/check.sh
 
 .PHONY: test sim stress mutants lint headers-check install-check docs-check check $(addprefix test-,$(GROUPS))

@@ -1,0 +1,107 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# All checks, one section after another, and their sum. `make check` and .ci/run call it.
+# usage: scripts/check.sh [SECTION...]  (all; `scripts/check.sh --list` names them)
+# A section's last line `N passed, N failed, N skipped` counts; a section that ends
+# without one, or with a bad status and no failure, counts as one failed. Its output is in
+# build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
+# CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
+# simulated machine are tried (500).
+cd "$(dirname "$0")/.." || exit 2
+# What a calling make was told (SAN=, CC=) is not for these.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
+
+jobs=${CHECK_JOBS:-2}
+limit=${CHECK_LIMIT:-600}
+seeds=${SEEDS:-500}
+logs=build/check
+passed=0 failed=0 skipped=0 table=''
+sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
+test-debug sim mutants headers install docs pipeline'
+
+# built: a closing line for a command that has none of its own.
+built() {
+    if "$@"; then
+        echo "1 passed, 0 failed, 0 skipped"
+    else
+        echo "0 passed, 1 failed, 0 skipped"
+        return 1
+    fi
+}
+
+run_make() { timeout "$limit" make -j"$jobs" --no-print-directory "$@"; }
+
+section() {
+    case $1 in
+    lint) run_make lint ;;
+    build-gcc) built run_make lib pipeline CC=gcc ;;
+    build-clang) built run_make lib pipeline CC=clang ;;
+    test-gcc) run_make test CC=gcc ;;
+    test-clang) run_make test CC=clang ;;
+    test-asan) run_make test SAN=asan ;;
+    test-ubsan) run_make test SAN=ubsan ;;
+    test-tsan) run_make test SAN=tsan ;;
+    test-debug) run_make test DEBUG=1 ;;
+    sim) run_make sim SEEDS="$seeds" ;;
+    mutants) run_make mutants ;;
+    headers) run_make headers-check ;;
+    install) run_make install-check ;;
+    docs) run_make docs-check ;;
+    pipeline) run_make pipeline-check ;;
+    *)
+        echo "check: there is no section '$1'; there are: $sections" | tr '\n' ' ' >&2
+        echo >&2
+        return 2
+        ;;
+    esac
+}
+
+# count SECTION STATUS SECONDS: reads its log.
+count() {
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$1.log" | tail -n 1)
+    if [ -z "$line" ]; then
+        line='0 passed, 1 failed, 0 skipped'
+        echo "[FAIL] $1: no closing line, status $2" | tee -a "$logs/$1.log"
+    fi
+    p=${line%% *}
+    rest=${line#*, }
+    f=${rest%% *}
+    rest=${rest#*, }
+    s=${rest%% *}
+    if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+        echo "[FAIL] $1: status $2" | tee -a "$logs/$1.log"
+    fi
+    passed=$((passed + p))
+    failed=$((failed + f))
+    skipped=$((skipped + s))
+    grep '^\[SKIP\]' "$logs/$1.log"
+    if [ "$f" -ne 0 ]; then
+        grep -E '\[FAIL\]|^== .*(status|died)|error:|Error [0-9]' "$logs/$1.log" | head -n 40
+        echo "-- the end of $logs/$1.log:"
+        tail -n 40 "$logs/$1.log"
+    fi
+    table=$table$(printf '%-12s %4d s  %s passed, %s failed, %s skipped' "$1" "$3" "$p" "$f" "$s")'
+'
+}
+
+if [ "${1:-}" = --list ]; then
+    echo "$sections"
+    exit 0
+fi
+mkdir -p "$logs" || exit 2
+begin=$(date +%s)
+# The list is split on purpose.
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $sections
+for name; do
+    start=$(date +%s)
+    echo "== $name"
+    section "$name" >"$logs/$name.log" 2>&1
+    count "$name" $? $(($(date +%s) - start))
+done
+echo
+printf '%s' "$table"
+printf '%-12s %4d s\n\n' all $(($(date +%s) - begin))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
