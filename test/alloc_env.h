@@ -77,12 +77,21 @@ GMK_FN gmk_trace_ev_t env_event(alloc_env_t *e, uint32_t agent)
     return ev;
 }
 
-/* The class whose span holds p; GMKI_CLASSES: none. */
+/* Where the objects of a class begin. */
+GMK_FN char *env_class_base(const alloc_env_t *e, uint32_t k)
+{
+    return e->m.arena + ((size_t)e->m.classes[k].first << GMKI_GRANULE_SHIFT);
+}
+
+/* The class that p, an object or inside one, belongs to; GMKI_CLASSES: none. */
 GMK_FN uint32_t env_class(const alloc_env_t *e, const void *p)
 {
-    uintptr_t off = (uintptr_t)p - (uintptr_t)e->m.arena;
+    uint32_t k = 0;
 
-    return off < e->m.map_bytes ? e->m.map[off >> e->m.chunk_shift] : GMKI_CLASSES;
+    while (k < GMKI_CLASSES && (uintptr_t)p - (uintptr_t)env_class_base(e, k) >=
+                                   (uintptr_t)e->m.classes[k].n_objs << e->m.classes[k].shift)
+        k++;
+    return k;
 }
 
 /* The class that a request selects, and the one that it falls through to. */

@@ -294,7 +294,7 @@ GMK_TEST(alloc_block_foreign_and_interior_frees_ignored)
     check_bad_free(c, slab + 16, GMK_ALLOC_TASK_SLAB);
     check_bad_free(c, slab + 64 * 50, GMK_ALLOC_TASK_SLAB);
     check_bad_free(c, trace, GMK_ALLOC_BLOCK);
-    check_bad_free(c, env.m.arena + env.m.map_bytes, GMK_ALLOC_BLOCK);
+    check_bad_free(c, env.m.arena + env.m.objects_bytes, GMK_ALLOC_BLOCK);
     check_bad_free(c, env.m.arena - 1, GMK_ALLOC_BLOCK);
     check_bad_free(c, env.m.bump, GMK_ALLOC_BUMP);
     check_bad_free(c, gmki_bump(c, 100), GMK_ALLOC_BUMP);
@@ -312,7 +312,7 @@ GMK_TEST(alloc_block_free_at_every_granule_of_a_fresh_arena_refused)
 
     GMK_REQUIRE(env_begin(&env, 256 << 10, 1));
     env.cfg.level[GMKI_LEVEL_KERNEL] = GMK_TRACE_OFF;
-    for (size_t off = 0; off < env.m.map_bytes; off += 16, n++)
+    for (size_t off = 0; off < env.m.objects_bytes; off += 16, n++)
         gmki_free(&env.cache[0], env.m.arena + off);
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES), n);
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_frees, 0);
@@ -323,10 +323,8 @@ GMK_TEST(alloc_block_free_at_every_granule_of_a_fresh_arena_refused)
 /* Two threads that free one object at one instant may both pass the check. */
 static void free_as_a_racer(gmki_cache_t *c, void *p)
 {
-    uint32_t k = env_class(&env, p);
-    size_t i = (size_t)((char *)p - env.m.classes[k].base) >> env.m.classes[k].shift;
-
-    env.m.classes[k].state[i] = GMKI_OBJ_LIVE;
+    env.m.state[((char *)p - env.m.arena) / GMK_BLOCK_MIN] =
+        (gmki_state_t)(1 + env_class(&env, p));
     gmki_free(c, p);
 }
 

@@ -52,7 +52,7 @@ GMK_TEST(alloc_slab_arena_split_is_10_2_68_20)
         gmk_test_assert_eq(trace_bytes, bytes / 50 / 64 * 64);
         gmk_test_assert_eq((uintptr_t)trace % 64, 0);
         gmk_test_assert_eq((uintptr_t)env.m.bump % 64, 0);
-        gmk_test_assert(trace >= env.m.arena + env.m.map_bytes);
+        gmk_test_assert(trace >= env.m.arena + env.m.objects_bytes);
         gmk_test_assert(env.m.bump >= trace + trace_bytes);
         gmk_test_assert(env.m.bump + s.bytes_total <= env.m.arena + bytes);
         env_end(&env);

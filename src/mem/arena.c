@@ -39,6 +39,13 @@ static size_t table_bytes(size_t n)
     return (size_t)gmk_align_up(n * sizeof(uint32_t), GMK_FALSE_SHARING);
 }
 
+static size_t state_words(const plan_t *p)
+{
+    size_t granules = p->objects_bytes >> GMKI_GRANULE_SHIFT;
+
+    return granules * sizeof(gmki_state_t) / sizeof(uint32_t) + 1;
+}
+
 static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
 {
     size_t share = percent(arena_bytes, GMK_ARENA_BLOCK_PCT) / GMK_BLOCK_BINS;
@@ -51,7 +58,7 @@ static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
         p->objects_bytes += p->span[k];
         p->meta_bytes += 2 * table_bytes(p->span[k] >> class_shift(k));
     }
-    p->meta_bytes += table_bytes(p->objects_bytes >> GMKI_GRANULE_SHIFT);
+    p->meta_bytes += table_bytes(state_words(p));
     p->trace_bytes = percent(arena_bytes, GMK_ARENA_TRACE_PCT);
     p->bump_bytes = percent(arena_bytes, GMK_ARENA_BUMP_PCT);
 }
@@ -85,7 +92,7 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
     size_t at = 0;
 
     m->caches = meta_take(&meta, 2 * (size_t)m->n_agents);
-    m->state = meta_take(&meta, p->objects_bytes >> GMKI_GRANULE_SHIFT);
+    m->state = meta_take(&meta, state_words(p));
     m->objects_bytes = p->objects_bytes;
     for (uint32_t i = 0; i < GMKI_CLASSES; i++) {
         /* The task slab, then the bins by size. */
@@ -156,7 +163,7 @@ void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
         const gmki_class_t *cl = &m->classes[k];
 
-        c->bin[k].room = &c->room[gmki_class_kind(k)];
+        c->bin[k].kind = &c->kind[gmki_class_kind(k)];
         c->bin[k].cap = cl->cap;
         c->bin[k].bytes = (uint64_t)1 << cl->shift;
     }
@@ -212,8 +219,8 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
             out->n_frees += gmk_count_get(&b->n_allocs) - gmk_count_get(&b->n_moved);
             out->n_frees += gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: a statistic */
         }
-        peaks += gmk_count_get(&c->peak[kind]);
-        live += gmk_count_get(&c->peak[kind]) - gmk_count_get(&c->room[kind]);
+        peaks += gmk_count_get(&c->kind[kind].peak);
+        live += gmk_count_get(&c->kind[kind].allocated) - gmk_count_get(&c->kind[kind].freed);
     }
     out->bytes_free = out->bytes_total - live;
     out->bytes_high_water = gmk_min64(peaks, carved);

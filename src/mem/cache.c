@@ -44,7 +44,7 @@ GMK_NORETURN static void panic_at(const char *what, const void *p)
     gmk_panic(__FILE__, __LINE__, text);
 }
 
-static void debug_alloc(char *at, uint64_t bytes, const gmk_a32_t *state)
+static void debug_alloc(char *at, uint64_t bytes, const gmki_state_t *state)
 {
     /* relaxed: the object is ours, and its state came with it */
     bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_FREED;
@@ -160,99 +160,94 @@ static GMK_NOINLINE void bin_strike(gmki_cache_t *c, gmki_bin_t *b)
     uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
 
     gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
-    gmk_count_add(b->room, 0 - b->bytes);
+    gmk_count_add(&b->kind->freed, 0 - b->bytes);
     gmki_mem_bad_free(c, object_at(c, b->obj[n]));
 }
 
 /* Allocation. ------------------------------------------------------------------- */
 
-/* Makes the top of the stack a free object. A live one was freed by two threads at one
- * instant: this is the second entry. */
-static bool bin_ready(gmki_cache_t *c, uint32_t k)
+/* There is a top object, and it is free. */
+GMK_FN bool bin_has(const gmki_cache_t *c, const gmki_bin_t *b, size_t k)
 {
-    gmki_bin_t *b = &c->bin[k];
+    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
 
-    do {
-        uint32_t n;
-
-        while ((n = gmk_load_rlx(&b->n, GMK_DEV)) != 0) { /* relaxed: the owner's own */
-            /* relaxed: the object came by this cache or the depot, and so did its state */
-            if (gmk_load_rlx(&c->state[b->obj[n - 1]], GMK_DEV) != k + 1)
-                return true;
-            bin_strike(c, b);
-        }
-    } while (bin_refill(b, &c->m->classes[k]));
-    return false;
+    /* relaxed: the object came by this cache or the depot, and so did its state */
+    return n != 0 && gmk_load_rlx(&c->state[b->obj[n - 1]], GMK_DEV) != k + 1;
 }
 
-/* Takes the top object if there is one and it is free, else returns null. */
-GMK_FN void *bin_take(gmki_cache_t *c, uint32_t k)
+/* Makes bin_has true. A live object on the stack was freed by two threads at one
+ * instant: this is the second entry. returns: false if the class is spent. */
+static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, size_t k)
 {
-    gmki_bin_t *b = &c->bin[k];
-    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
-    uint64_t bytes = b->bytes;
-    uint32_t granule;
-    uint64_t room;
-
-    if (GMK_UNLIKELY(n == 0))
-        return NULL;
-    granule = b->obj[n - 1];
-    /* relaxed: as in bin_ready */
-    if (GMK_UNLIKELY(gmk_load_rlx(&c->state[granule], GMK_DEV) == k + 1))
-        return NULL;
-    gmk_store_rlx(&b->n, n - 1, GMK_DEV); /* relaxed: a statistic to others */
-    debug_alloc(object_at(c, granule), bytes, &c->state[granule]);
-    gmk_store_rlx(&c->state[granule], k + 1, GMK_DEV); /* relaxed: goes with the pointer */
-    gmk_count_add(&b->n_allocs, 1);
-    room = gmk_count_get(b->room) - bytes;
-    if (GMK_UNLIKELY((int64_t)room < 0)) {
-        gmk_count_add(b->room + GMKI_PEAK, 0 - room);
-        room = 0;
+    while (!bin_has(c, b, k)) {
+        if (gmk_load_rlx(&b->n, GMK_DEV) != 0) /* relaxed: the owner's own */
+            bin_strike(c, b);
+        else if (!bin_refill(b, &c->m->classes[k]))
+            return false;
     }
-    gmk_store_rlx(b->room, room, GMK_DEV); /* relaxed: a statistic */
+    return true;
+}
+
+/* Takes the top object. pre: bin_has. */
+GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, size_t k)
+{
+    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
+    gmki_state_t *state = &c->state[b->obj[n]];
+    void *p = object_at(c, b->obj[n]);
+    gmki_kind_t *kind = b->kind;
+    uint64_t bytes = b->bytes;
+    uint64_t live;
+
+    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
+    debug_alloc(p, bytes, state);
+    gmk_store_rlx(state, (gmki_state_t)(k + 1), GMK_DEV); /* relaxed: goes with the pointer */
+    gmk_count_add(&b->n_allocs, 1);
+    live = gmk_count_get(&kind->allocated) + bytes;
+    gmk_store_rlx(&kind->allocated, live, GMK_DEV); /* relaxed: a statistic */
+    live -= gmk_count_get(&kind->freed);
+    if (GMK_UNLIKELY((int64_t)live > (int64_t)gmk_count_get(&kind->peak)))
+        gmk_store_rlx(&kind->peak, live, GMK_DEV); /* relaxed: a statistic */
     gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
-    return object_at(c, granule);
+    return p;
 }
 
 static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
 {
     for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
-        if (bin_ready(c, k))
-            return bin_take(c, k);
+        if (bin_ready(c, &c->bin[k], k))
+            return bin_take(c, &c->bin[k], k);
     }
     return gmki_mem_failed(c, gmki_class_kind(first), size);
 }
 
 void *gmki_alloc(gmki_cache_t *c, uint32_t size)
 {
-    uint32_t k = gmk_log2_floor(((size - 1) >> 4) | 1);
-    void *p;
+    size_t k = (uint32_t)__builtin_clz(((size - 1) >> 4) | 1) ^ 31u;
 
     if (GMK_UNLIKELY(size - 1 >= GMK_BLOCK_MAX))
         return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
     if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
-        return gmki_mem_failed(c, gmki_class_kind(k), size);
-    p = bin_take(c, k);
-    if (GMK_LIKELY(p != NULL))
-        return p;
-    return alloc_slow(c, size, k);
+        return gmki_mem_failed(c, gmki_class_kind((uint32_t)k), size);
+    if (GMK_UNLIKELY(!bin_has(c, &c->bin[k], k)))
+        return alloc_slow(c, size, (uint32_t)k);
+    return bin_take(c, &c->bin[k], k);
 }
 
 /* Freeing. ---------------------------------------------------------------------- */
 
 /* Marks an object free. returns: what it was, 1 + class if it was live. */
-GMK_FN uint32_t object_free(gmk_a32_t *state)
+GMK_FN uint32_t object_free(gmki_state_t *state)
 {
 #if defined(GMK_DEBUG)
-    uint32_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: only who wins matters */
+    gmki_state_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: only who wins matters */
 
-    while (was - 1 < GMKI_CLASSES && !gmk_cas_rlx(state, &was, GMKI_FREED, GMK_DEV))
+    while (was - 1u < GMKI_CLASSES && !gmk_cas_rlx(state, &was, GMKI_FREED, GMK_DEV))
         ; /* relaxed: as above */
     return was;
 #else
     uint32_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: goes with the pointer */
 
-    if (GMK_LIKELY(was - 1 < GMKI_CLASSES))
+    if (GMK_LIKELY(was - 1u < GMKI_CLASSES))
         gmk_store_rlx(state, GMKI_FREED, GMK_DEV); /* relaxed: goes with the depot */
     return was;
 #endif
@@ -277,22 +272,25 @@ static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, uint32_t k)
 bool gmki_free_checked(gmki_cache_t *c, void *p)
 {
     uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
-    uint32_t granule = (uint32_t)(off >> GMKI_GRANULE_SHIFT);
+    gmki_kind_t *kind;
     gmki_bin_t *b;
+    uint64_t bytes;
     uint32_t k;
     uint32_t n;
 
     if (GMK_UNLIKELY(off >= c->objects_bytes || off % GMK_BLOCK_MIN != 0))
         return free_bad(c, p);
-    k = object_free(&c->state[granule]) - 1;
+    k = object_free(&c->state[off >> GMKI_GRANULE_SHIFT]) - 1;
     if (GMK_UNLIKELY(k >= GMKI_CLASSES))
         return free_bad(c, p);
     b = &c->bin[k];
-    debug_free(p, b->bytes);
+    kind = b->kind;
+    bytes = b->bytes;
+    debug_free(p, bytes);
     n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
-    b->obj[n] = granule;
+    b->obj[n] = (uint32_t)(off >> GMKI_GRANULE_SHIFT);
     gmk_store_rlx(&b->n, n + 1, GMK_DEV); /* relaxed: a statistic to others */
-    gmk_count_add(b->room, b->bytes);
+    gmk_count_add(&kind->freed, bytes);
     if (GMK_UNLIKELY(n >= b->cap))
         return free_overfull(c, k);
     return true;
