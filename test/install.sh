@@ -114,7 +114,7 @@ if ! git rev-parse -q --verify HEAD >/dev/null 2>&1; then
     skip clean_clone 'this tree is no git checkout'
 else
     check clean_tools poor_path && check clean_clone git clone -q "$PWD" "$tmp/clone" &&
-        check clean_lib poor lib && check "clean_$what" poor $what && tail -n 1 "$tmp/log" &&
+        check clean_lib poor lib && check "clean_$what" poor $what && tail -n 1 "$tmp/log" | sed 's/^/  /' &&
         check clean_tree stays_clean && check clean_clean poor clean &&
         check clean_no_build test ! -e "$tmp/clone/build"
 fi
