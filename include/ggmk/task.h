@@ -72,4 +72,40 @@ GMK_FN void gmk_cell_copy(gmk_cell_t *to, const gmk_cell_t *from)
     to->task = from->task;
 }
 
+/* As gmk_cell_copy for a cell that this processor has just written by gmk_cell_write:
+ * word by word, so that each load is served from its store. */
+GMK_FN void gmk_cell_copy_fresh(gmk_cell_t *to, const gmk_cell_t *from)
+{
+    uint64_t w[6];
+
+    to->sub = from->sub;
+    to->retries = from->retries;
+    to->chan_seq = from->chan_seq;
+    for (int i = 0; i < 6; i++) {
+        __builtin_memcpy(&w[i], (const char *)&from->task + 8 * i, 8);
+        GMK_KEEP_WORD(w[i]);
+        __builtin_memcpy((char *)&to->task + 8 * i, &w[i], 8);
+    }
+}
+
+/* Writes direct task t into a cell, word by word: seq and flags as given, channel,
+ * yield count and what stands beside the task zero. */
+GMK_FN void gmk_cell_write(gmk_cell_t *to, const gmk_task_t *t, uint32_t flags, uint32_t seq)
+{
+    uint64_t w[6] = {t->type | (uint64_t)flags << 32 | (uint64_t)t->tenant << 48,
+                     (uint64_t)seq << 32,
+                     t->payload_ptr,
+                     t->payload_len,
+                     t->meta0,
+                     t->meta1};
+
+    to->sub = 0;
+    to->retries = 0;
+    to->chan_seq = 0;
+    for (int i = 0; i < 6; i++) {
+        GMK_KEEP_WORD(w[i]);
+        __builtin_memcpy((char *)&to->task + 8 * i, &w[i], 8);
+    }
+}
+
 #endif

@@ -28,6 +28,7 @@ typedef struct gmki_group {
     uint32_t module;
     bool parallel;
     /* The token holder's own. */
+    uint32_t next_chan; /* where the next turn begins; 0: at the first */
     bool held;     /* pending has one more for the outbox */
     uint32_t away; /* messages yielded or waiting for a back-off: resume has room for all */
     gmk_lq_t outbox;

@@ -12,7 +12,7 @@ static void enter_module(gmki_agent_t *a, gmk_task_t *none, const gmki_mod_reg_t
     a->ctx.user = r->mods[m]->user;
     a->obs.module = m;
     a->group = NULL;
-    a->cell = NULL;
+    a->in_task = false;
     a->priority = GMK_N_PRIO;
 }
 

@@ -7,41 +7,6 @@
  * Source: SPEC EQ-1 to EQ-6, V-22; ARCHITECTURE R3, R8, R10, R19. */
 #include "sched/sched.h"
 
-int gmki_check_task(const gmk_sched_t *s, const gmk_task_t *t)
-{
-    if (GMK_UNLIKELY(t == NULL))
-        return GMK_E_INVALID;
-    if (GMK_UNLIKELY(t->type >= GMKI_TYPES || s->type_handler[t->type] == GMKI_NO_HANDLER))
-        return GMK_E_NO_HANDLER;
-    if (GMK_UNLIKELY(t->tenant >= s->n_tenants))
-        return GMK_E_TENANT;
-    return GMK_OK;
-}
-
-uint32_t gmki_seq(gmki_agent_t *a)
-{
-    if (GMK_UNLIKELY(a->seq_next == a->seq_end)) {
-        /* relaxed: only the number matters */
-        a->seq_next = gmk_add_rlx(&a->sched->seq_blocks, 1, GMK_DEV) * GMK_SEQ_BLOCK;
-        a->seq_end = a->seq_next + GMK_SEQ_BLOCK;
-    }
-    return a->seq_next++;
-}
-
-bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
-{
-    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
-
-    if (GMK_LIKELY(!a->obs.shared)) {
-        gmk_count_add(c, n);
-        return true;
-    }
-    if (GMK_LIKELY((gmk_add_sc(c, n, GMK_DEV) & GMKI_CLOSED) == 0)) /* sync: sched.closed */
-        return true;
-    gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: undoes the line above */
-    return false;
-}
-
 void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
 {
     gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
@@ -52,21 +17,6 @@ void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
         gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: a count; the audit reads it at rest */
     else
         gmk_count_add(c, 0 - (uint64_t)n);
-}
-
-void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
-{
-    c->sub = 0;
-    c->retries = 0;
-    c->chan_seq = 0;
-    c->task = *t;
-    c->task.flags &= (uint16_t)~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG);
-    c->task.channel = 0;
-    c->task.yield_count = 0;
-    if (a->obs.shared)
-        c->task.seq = 0; /* the ring position is stamped when it is known */
-    else
-        c->task.seq = gmki_seq(a);
 }
 
 /* Pushes up to n cells of one priority to the ready queue and wakes. */
@@ -129,20 +79,20 @@ bool gmki_place_yield(gmki_agent_t *a, const gmk_cell_t *c)
     return overflow_push(a, c) || gmki_spill_put(a, c);
 }
 
-int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
+bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n)
 {
-    gmki_wq_t *q = a->wq;
+    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
+
+    if (GMK_LIKELY((gmk_add_sc(c, n, GMK_DEV) & GMKI_CLOSED) == 0)) /* sync: sched.closed */
+        return true;
+    gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: undoes the line above */
+    return false;
+}
+
+int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t)
+{
     gmk_cell_t c;
 
-    if (GMK_LIKELY(GMK_PRIORITY(t->flags) >= a->priority && gmki_local_count(q) < q->limit)) {
-        gmki_stamp(a, &q->stack_cells[q->stack.newest & q->stack.mask], t);
-        q->stack.newest++;
-        gmki_accept(a, t->tenant, 1);
-        /* relaxed: a hint; this worker is awake and looks again before every task */
-        if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
-            gmki_offer(a);
-        return GMK_OK;
-    }
     gmki_stamp(a, &c, t);
     gmki_accept(a, t->tenant, 1);
     if (gmki_place(a, &c))

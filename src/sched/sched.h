@@ -133,8 +133,7 @@ struct gmki_agent {
     uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
     uint32_t handler;  /* index of the running handler */
     void *group;       /* serial group being drained, null for direct and parallel work */
-    const gmk_cell_t *cell;
-    uint64_t budget_ns; /* of the running handler, from obs.now on */
+    bool in_task;      /* ctx.task stands in a cell */
     gmki_obs_t obs;
     gmki_cache_t cache;
     gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
@@ -157,18 +156,13 @@ uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick);
 bool gmki_enter(gmki_agent_t *a);
 void gmki_leave(gmki_agent_t *a);
 
-/* enqueue.c: the one place that stamps, places, wakes. */
-int gmki_check_task(const gmk_sched_t *s, const gmk_task_t *t);
-uint32_t gmki_seq(gmki_agent_t *a);
-int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t);
+/* enqueue.c, with the inline part below: the one place that stamps, places, wakes. */
+bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n);
+int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t);
 int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker);
 int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick);
 uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why);
-/* Raises the ACCEPTED count of a delivery taken on; false: closed to outsiders. */
-bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
 void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
-/* Fills a cell from a user's task: runtime fields set, runtime flags cleared. */
-void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t);
 /* Queues an accepted cell again or for the first time; never refuses for want of queue
  * room, false for want of memory. */
 bool gmki_place(gmki_agent_t *a, const gmk_cell_t *c);
@@ -229,6 +223,63 @@ GMK_FN void gmki_count_settled(gmki_obs_t *o, uint32_t tenant, uint32_t metric)
         gmk_add_ar(c, 1, GMK_DEV); /* sync: obs.settled */
     else /* relaxed: the row has one writer */
         gmk_store_rel(c, gmk_load_rlx(c, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
+}
+
+/* What gmk_emit does for every task, small enough to be inlined there. ------------ */
+
+GMK_FN int gmki_check_task(const gmk_sched_t *s, const gmk_task_t *t)
+{
+    if (GMK_UNLIKELY(t == NULL))
+        return GMK_E_INVALID;
+    if (GMK_UNLIKELY(t->type >= GMKI_TYPES || s->type_handler[t->type] == GMKI_NO_HANDLER))
+        return GMK_E_NO_HANDLER;
+    if (GMK_UNLIKELY(t->tenant >= s->n_tenants))
+        return GMK_E_TENANT;
+    return GMK_OK;
+}
+
+GMK_FN uint32_t gmki_seq(gmki_agent_t *a)
+{
+    if (GMK_UNLIKELY(a->seq_next == a->seq_end)) {
+        /* relaxed: only the number matters */
+        a->seq_next = gmk_add_rlx(&a->sched->seq_blocks, 1, GMK_DEV) * GMK_SEQ_BLOCK;
+        a->seq_end = a->seq_next + GMK_SEQ_BLOCK;
+    }
+    return a->seq_next++;
+}
+
+/* Raises the ACCEPTED count of a delivery taken on; false: closed to outsiders. */
+GMK_FN bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
+{
+    if (GMK_UNLIKELY(a->obs.shared))
+        return gmki_accept_shared(a, tenant, n);
+    gmk_count_add(&a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], n);
+    return true;
+}
+
+/* Fills a cell from a user's task: runtime fields set, runtime flags cleared. The seq of
+ * a shared agent is stamped when the ring position is known. */
+GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
+{
+    uint32_t flags = t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG);
+
+    gmk_cell_write(c, t, flags, GMK_UNLIKELY(a->obs.shared) ? 0 : gmki_seq(a));
+}
+
+/* A task that a handler made, valid. */
+GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
+{
+    gmki_wq_t *q = a->wq;
+
+    if (GMK_UNLIKELY(GMK_PRIORITY(t->flags) < a->priority || gmki_local_count(q) >= q->limit))
+        return gmki_spawn_shared(a, t);
+    gmki_stamp(a, &q->stack_cells[q->stack.newest & q->stack.mask], t);
+    q->stack.newest++;
+    gmki_accept(a, t->tenant, 1);
+    /* relaxed: a hint; this worker is awake and looks again before every task */
+    if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
+        gmki_offer(a);
+    return GMK_OK;
 }
 
 #endif

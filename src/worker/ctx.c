@@ -84,17 +84,30 @@ void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase)
 
 bool gmk_budget_spent(gmk_ctx_t *ctx)
 {
-    return gmk_hal_now_ns() - ctx->agent->obs.now >= ctx->agent->budget_ns;
+    const gmki_agent_t *a = ctx->agent;
+
+    return a->in_task && gmk_hal_now_ns() - a->obs.now >=
+                             gmki_core(a->sched)->mods.handlers[a->handler].budget_ns;
+}
+
+/* The cell around ctx->task, null where no task runs. */
+static const gmk_cell_t *current_cell(const gmk_ctx_t *ctx)
+{
+    if (!ctx->agent->in_task)
+        return NULL;
+    return (const gmk_cell_t *)((const char *)ctx->task - offsetof(gmk_cell_t, task));
 }
 
 uint32_t gmk_retries(const gmk_ctx_t *ctx)
 {
-    return ctx->agent->cell != NULL ? ctx->agent->cell->retries : 0;
+    const gmk_cell_t *c = current_cell(ctx);
+
+    return c != NULL ? c->retries : 0;
 }
 
 uint64_t gmk_chan_seq(const gmk_ctx_t *ctx)
 {
-    const gmk_cell_t *c = ctx->agent->cell;
+    const gmk_cell_t *c = current_cell(ctx);
 
     return c != NULL && (c->task.flags & GMK_TF_CHANNEL_MSG) != 0 ? c->chan_seq : 0;
 }
@@ -186,11 +199,12 @@ int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slot
 
 int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type)
 {
-    gmki_chan_t *c = ctx != NULL ? gmki_chan_get(ctx->chan, chan) : NULL;
+    gmki_chan_t *c;
 
-    if (c == NULL || c->system)
-        return GMK_CHAN_CLOSED;
-    return type == 0 || type >= GMKI_TYPES ? (int)GMK_E_INVALID : gmki_chan_fix_type(c, type);
+    if (ctx == NULL || type == 0 || type >= GMKI_TYPES)
+        return GMK_E_INVALID;
+    c = gmki_chan_get(ctx->chan, chan);
+    return c == NULL || c->system ? (int)GMK_CHAN_CLOSED : gmki_chan_fix_type(c, type);
 }
 
 int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan)

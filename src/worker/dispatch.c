@@ -5,11 +5,6 @@
  * Source: SPEC T-10 to T-12, EQ-4 to EQ-8, FM-1 to FM-4, V-32, V-67; R8, R10. */
 #include "worker/worker.h"
 
-static void hrow_add(gmki_agent_t *a, uint32_t handler, uint32_t what)
-{
-    gmk_count_add(&a->handler_rows[handler * GMKI_HROW_WORDS + what], 1);
-}
-
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code)
 {
     gmki_trace_task(&a->obs, TASK_FAIL, &c->task, a->obs.agent, c->task.seq);
@@ -31,7 +26,7 @@ static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cel
 {
     uint32_t handler = a->handler;
 
-    hrow_add(a, handler, GMKI_HROW_FAILED);
+    gmki_hrow_add(a, handler, GMKI_HROW_FAILED);
     if (gmki_poison_count(&k->mods, handler, gmki_tick(a->sched, a->obs.now)))
         gmki_trace(&a->obs, POISON, &c->task, k->mods.handlers[handler].type,
                    GMK_POISON_RATE + 1);
@@ -50,7 +45,7 @@ static enum gmki_outcome yielded(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
         gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_LIMITS, 1);
         return handler_failed(a, k, c, GMK_ERR_YIELD_LIMIT);
     }
-    hrow_add(a, a->handler, GMKI_HROW_YIELDS);
+    gmki_hrow_add(a, a->handler, GMKI_HROW_YIELDS);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_YIELDED, 1);
     gmki_trace_task(&a->obs, TASK_YIELD, &c->task, a->obs.agent, c->task.seq);
     return GMKI_AGAIN;
@@ -66,7 +61,7 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
     if (c->retries < 6)
         delay = gmk_min64(delay, 1ull << c->retries);
     c->retries++;
-    hrow_add(a, a->handler, GMKI_HROW_RETRIES);
+    gmki_hrow_add(a, a->handler, GMKI_HROW_RETRIES);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_RETRIED, 1);
     gmki_trace_task(&a->obs, TASK_RETRY, &c->task, a->obs.agent, c->task.seq);
     /* A still tick never comes due; a full event queue must not lose the task. */
@@ -76,48 +71,19 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 }
 
 /* All ends but the plain good one. */
-static GMK_NOINLINE enum gmki_outcome uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
-                                               int rc)
+enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, int rc)
 {
     if (rc == GMK_OK)
         return yielded(a, k, c);
     if (rc == GMK_RETRY)
         return retried(a, k, c);
-    return handler_failed(a, k, c, GMK_ERR_HANDLER | ((uint32_t)(rc < 0 ? -rc : rc) & 0xffff) << 16);
+    return handler_failed(a, k, c,
+                          GMK_ERR_HANDLER | ((uint32_t)(rc < 0 ? -rc : rc) & 0xffff) << 16);
 }
 
-enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)
+enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
-    gmki_handler_t *h = &k->mods.handlers[handler];
-    bool all = false;
-    int rc;
-
-    a->ctx.task = &c->task;
-    a->ctx.user = h->user;
-    a->obs.module = h->module;
-    a->cell = c;
-    a->handler = handler;
-    a->budget_ns = h->budget_ns;
-    a->priority = GMK_PRIORITY(c->task.flags);
-    a->yielded = false;
-    gmk_store_rlx(&a->wq->current, handler + 1, GMK_DEV); /* relaxed: for a person to read */
-    if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) { /* sync: module.poison */
-        gmki_count(&a->obs, c->task.tenant, GMK_METRIC_POISON_SKIPS, 1);
-        gmki_fail(a, k, c, GMK_ERR_POISONED);
-        return GMKI_SETTLED;
-    }
-#ifndef GMK_STRIP_TRACE
-    all = (c->task.flags & GMK_TF_EMIT_TRACE) != 0 || gmki_trace_on(&a->obs, GMK_TRACE_ALL);
-#endif
-    if (GMK_UNLIKELY(all))
-        gmki_trace_task(&a->obs, TASK_START, &c->task, a->obs.agent, c->task.seq);
-    rc = h->fn(&a->ctx);
-    if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
-        return uncommon(a, k, c, rc);
-    if (GMK_UNLIKELY(all))
-        gmki_trace_task(&a->obs, TASK_END, &c->task, a->obs.agent, c->task.seq);
-    gmki_drop_payload(a, &c->task);
-    hrow_add(a, handler, GMKI_HROW_COMPLETED);
-    gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_COMPLETED);
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_POISON_SKIPS, 1);
+    gmki_fail(a, k, c, GMK_ERR_POISONED);
     return GMKI_SETTLED;
 }

@@ -8,7 +8,7 @@
 #include "worker/worker.h"
 
 /* Runs what a cell holds; returns how many deliveries ran. */
-static uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t budget)
+GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t budget)
 {
     uint32_t handler;
 
@@ -88,7 +88,7 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
 
         q->batch = (uint32_t)gmk_min64(gmk_min64(fits, 2 * (uint64_t)q->batch), k->sched.max_batch);
         q->batch = gmk_max32(q->batch, 1);
-        if (spent > a->budget_ns * q->last_n) {
+        if (spent > k->mods.handlers[a->handler].budget_ns * q->last_n) {
             gmki_count(&a->obs, 0, GMK_METRIC_BUDGET_OVERRUNS, 1);
             gmki_trace(&a->obs, BUDGET_OVERRUN, NULL, a->obs.agent, (uint32_t)(spent / 1000));
         }
@@ -169,6 +169,7 @@ void *gmki_worker_loop(void *agent)
     gmki_core_t *k = gmki_core(a->sched);
 
     a->obs.now = gmk_hal_now_ns();
+    a->in_task = true;
     while (go_on(a))
         if (gmki_worker_step(a, k) == 0)
             idle(a, k);

@@ -97,6 +97,25 @@ static void run_channel(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_c
     }
 }
 
+/* One round over the channels, from where the last turn's budget ended, so that a busy
+ * channel starves no other. */
+static void run_channels(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+{
+    uint32_t first = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
+    uint32_t start = g->next_chan != 0 ? g->next_chan : first;
+    uint32_t id = start;
+
+    while (t->budget != 0) {
+        run_channel(a, k, g, k->chan.chans[id], t);
+        id = k->chan.chans[id]->next;
+        if (id == 0)
+            id = first;
+        if (id == start)
+            break;
+    }
+    g->next_chan = id;
+}
+
 /* Nothing can run until a message comes back: leaves the token for its return. False:
  * there is something, or it came back meanwhile and the token is still ours. */
 static bool stalls(gmki_group_t *g)
@@ -139,11 +158,8 @@ static uint32_t serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, ui
     turn_t t = {.budget = budget};
 
     if (gmki_outbox_flush(a, &k->chan, g, &t.blocked)) {
-        uint32_t id = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
-
         run_resumed(a, k, g, &t);
-        for (; id != 0 && t.budget != 0; id = k->chan.chans[id]->next)
-            run_channel(a, k, g, k->chan.chans[id], &t);
+        run_channels(a, k, g, &t);
         if (gmk_lq_count(&g->outbox) != 0)
             gmki_outbox_flush(a, &k->chan, g, &t.blocked);
     }

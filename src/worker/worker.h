@@ -23,8 +23,9 @@ enum gmki_outcome {
     GMKI_LATER    /* in the event queue */
 };
 
-/* dispatch.c: runs one delivery. c is in the hands of a. */
-enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler);
+/* dispatch.c: all ends of a delivery but the plain good one. c is in the hands of a. */
+enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, int rc);
+enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c);
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code);
 void gmki_lose(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason);
 
@@ -40,6 +41,45 @@ void *gmki_worker_loop(void *agent);
 GMK_FN gmki_core_t *gmki_core(const gmk_sched_t *s)
 {
     return (gmki_core_t *)s->owner;
+}
+
+GMK_FN void gmki_hrow_add(gmki_agent_t *a, uint32_t handler, uint32_t what)
+{
+    gmk_count_add(&a->handler_rows[handler * GMKI_HROW_WORDS + what], 1);
+}
+
+/* Runs one delivery and accounts for it. */
+GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
+                                       uint32_t handler)
+{
+    gmki_handler_t *h = &k->mods.handlers[handler];
+    bool all = false;
+    int rc;
+
+    a->ctx.task = &c->task;
+    a->ctx.user = h->user;
+    a->obs.module = h->module;
+    a->handler = handler;
+    a->priority = GMK_PRIORITY(c->task.flags);
+    a->yielded = false;
+    gmk_store_rlx(&a->wq->current, handler + 1, GMK_DEV); /* relaxed: for a person to read */
+    if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) /* sync: module.poison */
+        return gmki_skip_poisoned(a, k, c);
+#ifndef GMK_STRIP_TRACE
+    all = (c->task.flags & GMK_TF_EMIT_TRACE) != 0 || gmki_trace_on(&a->obs, GMK_TRACE_ALL);
+#endif
+    if (GMK_UNLIKELY(all))
+        gmki_trace_task(&a->obs, TASK_START, &c->task, a->obs.agent, c->task.seq);
+    rc = h->fn(&a->ctx);
+    if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
+        return gmki_uncommon(a, k, c, rc);
+    if (GMK_UNLIKELY(all))
+        gmki_trace_task(&a->obs, TASK_END, &c->task, a->obs.agent, c->task.seq);
+    if (GMK_UNLIKELY(c->task.flags & GMK_TF_PAYLOAD_RC))
+        gmki_drop_payload(a, &c->task);
+    gmki_hrow_add(a, handler, GMKI_HROW_COMPLETED);
+    gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_COMPLETED);
+    return GMKI_SETTLED;
 }
 
 #endif

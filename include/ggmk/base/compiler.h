@@ -33,6 +33,14 @@
 #define GMK_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define GMK_LIKELY(x) __builtin_expect(!!(x), 1)
 #define GMK_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Keeps x in a register of its own: words that were stored one by one and are loaded
+ * again at once must not be merged into a wider load, which would wait for the stores
+ * to reach the cache instead of being forwarded. */
+#if defined(__CUDA_ARCH__)
+#define GMK_KEEP_WORD(x) ((void)0)
+#else
+#define GMK_KEEP_WORD(x) __asm__("" : "+r"(x))
+#endif
 #define GMK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* One line of memory, and the distance that keeps two writers apart (the

@@ -50,7 +50,7 @@ GMK_FN bool gmk_lq_pop_newest(gmk_lq_t *q, const gmk_cell_t *cells, gmk_cell_t *
     if (q->newest == q->oldest)
         return false;
     q->newest--;
-    gmk_cell_copy(to, &cells[q->newest & q->mask]);
+    gmk_cell_copy_fresh(to, &cells[q->newest & q->mask]);
     return true;
 }
 
