@@ -128,14 +128,16 @@ static gmki_queue_t *rq_pick(gmk_sched_t *s, gmki_wq_t *q)
     return NULL;
 }
 
+bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out)
+{
+    return gmk_cells_pop(&s->overflow.ring, s->overflow.cells, out, 1, GMK_DEV) != 0 ||
+           gmk_cells_pop(&s->acts.ring, s->acts.cells, out, 1, GMK_DEV) != 0;
+}
+
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
 {
-    gmki_queue_t *r;
+    gmki_queue_t *r = rq_pick(s, q);
 
-    if (gmk_cells_pop(&s->overflow.ring, s->overflow.cells, out, 1, GMK_DEV) != 0 ||
-        gmk_cells_pop(&s->acts.ring, s->acts.cells, out, 1, GMK_DEV) != 0)
-        return true;
-    r = rq_pick(s, q);
     return r != NULL && gmk_cells_pop(&r->ring, r->cells, out, 1, GMK_DEV) != 0;
 }
 

@@ -189,6 +189,7 @@ void gmki_unspill(gmki_agent_t *a);
 void gmki_share(gmki_agent_t *a); /* puts about half where thieves may take it */
 void gmki_offer(gmki_agent_t *a); /* the same, unless it is one short task */
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want);
+bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out);
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);
 uint32_t gmki_steal(gmki_agent_t *a);
 uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns);

@@ -23,7 +23,7 @@ GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_
     return 1;
 }
 
-/* Once in a while: what newest-first would starve. At most four tasks. */
+/* Once in a while: what newest-first would starve. At most five tasks. */
 static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
@@ -33,6 +33,9 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     q->takes = 0;
     if (gmki_evq_due(&k->sched, a->obs.now))
         gmki_fire(a, a->obs.now);
+    /* One of each: work that keeps the bucket full must not hide the ready queue. */
+    if (gmki_overflow_pop(&k->sched, &c))
+        n += run_cell(a, k, &c, 1);
     if (gmki_rq_pop(&k->sched, q, &c))
         n += run_cell(a, k, &c, 1);
     if (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
