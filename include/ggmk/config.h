@@ -82,6 +82,9 @@
 #ifndef GMK_AGING_INTERVAL
 #define GMK_AGING_INTERVAL 64 /* takes between two looks at the older queues */
 #endif
+#ifndef GMK_AGING_BACKOFF
+#define GMK_AGING_BACKOFF 64 /* such looks between two at spawned tasks that breed */
+#endif
 #ifndef GMK_LQ_YIELD_RESERVE
 #define GMK_LQ_YIELD_RESERVE 25 /* percent of a local queue kept for yields */
 #endif

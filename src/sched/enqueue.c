@@ -45,14 +45,15 @@ static bool overflow_push(gmki_agent_t *a, const gmk_cell_t *c)
     return true;
 }
 
-/* A task bound to a worker goes back to its inbox, which keeps room for that. */
+/* A task bound to a worker goes back to its inbox. That has room for yields; more
+ * retries than it holds may come due at once, which wait in the arena. */
 static bool inbox_return(gmki_agent_t *a, const gmk_cell_t *c)
 {
     uint32_t worker = (uint32_t)c->chan_seq - 1;
     gmki_queue_t *q = &a->sched->wq[worker].inbox;
 
     if (gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
-        return false;
+        return a->wq != NULL && gmki_spill_put(a, c); /* whoever takes it tries again */
     gmki_wake_worker(a->sched, worker);
     return true;
 }

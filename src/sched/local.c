@@ -70,12 +70,16 @@ void gmki_share(gmki_agent_t *a)
     gmk_cell_t *cells = q->stack_cells;
     uint32_t k;
 
-    if (a->sched->n_workers == 1 || gmk_mpmc_count(&q->shared.ring, GMK_DEV) != 0)
+    if (a->sched->n_workers == 1)
         return;
     if (gmk_lq_count(from) < gmk_lq_count(&q->fifo)) {
         from = &q->fifo;
         cells = q->fifo_cells;
     }
+    /* One task left there must not keep many in here from those who are idle. */
+    k = gmk_mpmc_count(&q->shared.ring, GMK_DEV);
+    if (k != 0 && 4 * k > gmk_lq_count(from))
+        return;
     k = gmk_lq_move_oldest(from, cells, &q->shared.ring, q->shared.cells,
                            (gmk_lq_count(from) + 1) / 2);
     if (k != 0) {

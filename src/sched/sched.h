@@ -53,6 +53,8 @@ typedef struct gmki_wq {
     uint32_t limit;       /* of stack + fifo, for ordinary tasks: the yield watermark */
     uint32_t cap;         /* of stack + fifo */
     uint32_t takes;       /* counts towards the next look at older queues */
+    uint32_t oldest_in;   /* looks until one at the oldest spawned task */
+    uint32_t oldest_every;
     uint32_t rq_turn;     /* position in the weighted round over priorities */
     uint32_t batch;       /* tasks a batch, adapted to their length */
     uint32_t last_n;      /* tasks of the last batch; 0 after a pause */

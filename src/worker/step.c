@@ -7,6 +7,14 @@
  * Source: SPEC SC-9 to SC-14, CH-51; ARCHITECTURE R3, R9, R10. */
 #include "worker/worker.h"
 
+/* A task bound to another worker, which found no room in that one's inbox. */
+static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
+{
+    if (!gmki_place(a, c))
+        gmki_lose(a, c, GMK_ERR_NOMEM);
+    return 0;
+}
+
 /* Runs what a cell holds; returns how many deliveries ran. */
 GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t budget)
 {
@@ -14,6 +22,8 @@ GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_
 
     if (c->task.flags & GMK_TF_ACTIVATION)
         return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
+    if (GMK_UNLIKELY(c->task.flags & GMK_TF_BOUND) && c->chan_seq != a->obs.agent + 1)
+        return astray(a, c);
     handler = c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type];
     if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN && !gmki_place_yield(a, c)) {
         gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
@@ -21,6 +31,30 @@ GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_
         gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
     }
     return 1;
+}
+
+/* The oldest spawned task. In a tree it begins a branch before others have ended, which
+ * takes memory: such looks become rarer while they breed more than they end. */
+static uint32_t run_oldest(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmki_wq_t *q = a->wq;
+    uint32_t before = gmk_lq_count(&q->stack);
+    gmk_cell_t c;
+    uint32_t n;
+
+    if (q->oldest_in > 1) {
+        q->oldest_in--;
+        return 0;
+    }
+    if (!gmk_lq_pop_oldest(&q->stack, q->stack_cells, &c))
+        return 0;
+    n = run_cell(a, k, &c, 1);
+    if (gmk_lq_count(&q->stack) > before)
+        q->oldest_every = gmk_min32(2 * gmk_max32(q->oldest_every, 1), GMK_AGING_BACKOFF);
+    else
+        q->oldest_every /= 2;
+    q->oldest_in = q->oldest_every;
+    return n;
 }
 
 /* Once in a while: what newest-first would starve. At most five tasks. */
@@ -40,8 +74,7 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
         n += run_cell(a, k, &c, 1);
     if (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
         n += run_cell(a, k, &c, 1);
-    if (gmk_lq_pop_oldest(&q->stack, q->stack_cells, &c))
-        n += run_cell(a, k, &c, 1);
+    n += run_oldest(a, k);
     if (gmki_spill_take(a, &c))
         n += run_cell(a, k, &c, 1);
     return n;

@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT
+ * Local queues: watermark, orders, overflow and spill, ageing, trees, stealing, bound
+ * tasks.
+ * Floor: tests. Source: SPEC SC-3, SC-4, SC-8, SC-11, SC-12, ACC-2, ACC-8, ACC-28;
+ * ARCHITECTURE R3, R19; PEERS.md "Failures seen". */
+#include "kernel_env.h"
+
+static rig_t rig;
+static gmk_kernel_t kernel;
+
+static int spawn(uint32_t prio, uint64_t n)
+{
+    gmk_task_t t = kit_task(1, prio, n);
+
+    return gmki_spawn(&rig.a, &t);
+}
+
+static uint32_t queued(const gmki_queue_t *q) { return gmk_mpmc_count(&q->ring, GMK_DEV); }
+
+/* Watermark, overflow, spill: on a bare scheduler. -------------------------------- */
+
+GMK_TEST(sched_lq_spawn_stops_at_watermark_and_goes_to_ready_queue)
+{
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16, .rq_slots = 4}));
+    q = rig.a.wq;
+    for (uint32_t i = 0; i < 12; i++) {
+        gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, i), GMK_OK);
+        gmk_test_assert_eq(gmki_local_count(q), i + 1);
+    }
+    gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 12), GMK_OK);
+    gmk_test_assert_eq(gmki_local_count(q), 12);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_NORMAL]), 1);
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_ACCEPTED), 13);
+    rig_end(&rig);
+}
+
+GMK_TEST(sched_lq_yields_fill_the_reserve_then_overflow)
+{
+    gmk_cell_t c = kit_cell(GMK_PRIO_LOW, 0);
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16, .overflow_slots = 4}));
+    q = rig.a.wq;
+    for (uint32_t i = 0; i < 12; i++)
+        gmk_test_assert_eq(spawn(0, i), GMK_OK);
+    for (uint32_t i = 0; i < 4; i++)
+        gmk_test_assert(gmki_place_yield(&rig.a, &c));
+    gmk_test_assert_eq(gmki_local_count(q), 16);
+    gmk_test_assert_eq(gmk_lq_count(&q->fifo), 4);
+    gmk_test_assert(gmki_place_yield(&rig.a, &c));
+    gmk_test_assert_eq(gmki_local_count(q), 16);
+    gmk_test_assert_eq(queued(&rig.s.overflow), 1);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_LOW]), 0);
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_OVERFLOWED), 1);
+    rig_end(&rig);
+}
+
+GMK_TEST(sched_lq_more_urgent_spawn_goes_to_ready_queue)
+{
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16}));
+    rig.a.priority = GMK_PRIO_NORMAL;
+    gmk_test_assert_eq(spawn(GMK_PRIO_HIGH, 1), GMK_OK);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_HIGH]), 1);
+    gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 2), GMK_OK);
+    gmk_test_assert_eq(spawn(GMK_PRIO_LOW, 3), GMK_OK);
+    gmk_test_assert_eq(gmki_local_count(rig.a.wq), 2);
+    rig_end(&rig);
+}
+
+GMK_TEST(sched_lq_spills_to_arena_when_all_is_full_and_comes_back)
+{
+    gmk_boot_cfg_t cfg = {.lq_slots = 8, .rq_slots = 2, .overflow_slots = 2};
+    gmk_alloc_stats_t st;
+    gmk_cell_t c = {.sub = 0};
+    uint64_t seen = 0;
+    uint32_t n = 0;
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, cfg));
+    q = rig.a.wq;
+    for (uint32_t i = 0; i < 60; i++)
+        gmk_test_assert_eq(spawn(GMK_PRIO_LOW, i), GMK_OK);
+    gmk_test_assert_eq(gmki_local_count(q), 6);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_LOW]), 2);
+    gmk_test_assert_eq(queued(&rig.s.overflow), 2);
+    gmk_test_assert_eq(q->spill.count, 50);
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_SPILLED), 50);
+    while (gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) ||
+           gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c) || gmki_gather(&rig.a, 4) != 0) {
+        if (c.task.type != 1)
+            continue;
+        seen |= 1ull << c.task.meta0;
+        n++;
+        c.task.type = 0; /* gather leaves it alone */
+    }
+    gmk_test_assert_eq(n, 60);
+    gmk_test_assert_eq(seen, (1ull << 60) - 1);
+    gmk_test_assert_eq(q->spill.count, 0);
+    gmk_test_assert_eq(gmki_mem_stats(&rig.mem, GMK_ALLOC_BLOCK, &st), GMK_OK);
+    gmk_test_assert_eq(st.n_allocs, st.n_frees);
+    rig_end(&rig);
+}
+
+GMK_TEST(sched_lq_spill_is_first_in_first_out_over_blocks)
+{
+    gmk_cell_t c = {.sub = 0};
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 8}));
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 200; i++) {
+            c = kit_cell(0, i);
+            gmk_test_assert(gmki_spill_put(&rig.a, &c));
+        }
+        for (uint32_t i = 0; i < 200; i++) {
+            GMK_REQUIRE(gmki_spill_take(&rig.a, &c));
+            gmk_test_assert_eq(c.task.meta0, i);
+        }
+        gmk_test_assert(!gmki_spill_take(&rig.a, &c));
+    }
+    rig_end(&rig);
+}
+
+/* Only when memory is spent the caller hears of it, and then nothing is half done. */
+GMK_TEST(sched_lq_spawn_alloc_fail_only_when_memory_is_spent)
+{
+    gmk_boot_cfg_t cfg = {
+        .lq_slots = 8, .rq_slots = 2, .overflow_slots = 2, .arena_size = 256 << 10};
+    uint32_t n = 0;
+    gmk_cell_t c = {.sub = 0};
+    uint32_t count;
+
+    GMK_REQUIRE(rig_begin(&rig, cfg));
+    while (spawn(0, n) == GMK_OK)
+        n++;
+    gmk_test_assert_eq(spawn(0, n), GMK_ALLOC_FAIL);
+    gmk_test_assert(gmki_alloc(&rig.a.cache, 4096) == NULL);
+    gmk_test_assert_gt(n, 200);
+    count = rig.a.wq->spill.count;
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_ACCEPTED), n);
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_SPILLED), count);
+    gmk_test_assert_eq(count + 6 + 2 + 2, n);
+    gmk_test_assert_gt(rig_metric(&rig, GMK_METRIC_ALLOC_FAILS), 0);
+    for (uint32_t i = 0; i < 200; i++)
+        gmk_test_assert(gmki_spill_take(&rig.a, &c));
+    for (uint32_t i = 0; i < 100; i++)
+        gmk_test_assert_eq(spawn(0, n + i), GMK_OK);
+    gmk_test_assert_eq(rig.a.wq->spill.count, count - 100);
+    rig_end(&rig);
+}
+
+GMK_TEST(sched_lq_share_moves_half_of_the_oldest)
+{
+    gmk_cell_t c = {.sub = 0};
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 32, .n_workers = 2}));
+    q = rig.a.wq;
+    for (uint32_t i = 0; i < 10; i++)
+        gmk_test_assert_eq(spawn(0, i), GMK_OK);
+    gmki_share(&rig.a);
+    gmk_test_assert_eq(queued(&q->shared), 5);
+    gmk_test_assert_eq(gmk_lq_count(&q->stack), 5);
+    gmki_share(&rig.a); /* there is something to steal already */
+    gmk_test_assert_eq(queued(&q->shared), 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        GMK_REQUIRE(gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) == 1);
+        gmk_test_assert_eq(c.task.meta0, i);
+    }
+    rig_end(&rig);
+}
+
+/* In a kernel. -------------------------------------------------------------------- */
+
+enum { ROOT = 1, LEAF, YIELDER, RESPAWN, LATE, TREE, MEET, BOUND, BOUND_ROOT, MANY };
+#define ORDER 64u
+#define LEAVES 200u
+#define BOUND_MAX 4096u
+
+typedef struct load {
+    gmk_a32_t entered, open, stop, runs, done, mask, wrong, arrived;
+    gmk_a32_t late_at; /* value of runs when the late task ran, plus 1 */
+    gmk_a32_t due;     /* runs since the late task was due */
+    gmk_a64_t due_ns;
+    gmk_a32_t order[ORDER];
+    gmk_a32_t seen[BOUND_MAX];
+} load_t;
+
+static load_t load;
+
+static int mark(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    uint32_t n = kit_add(&l->runs, 1);
+
+    if (n < ORDER)
+        kit_set(&l->order[n], (uint32_t)ctx->task->meta0);
+    return GMK_OK;
+}
+
+/* meta0: handler of the children, meta1: how many. */
+static int on_root(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+
+    for (uint64_t i = 0; i < ctx->task->meta1; i++) {
+        gmk_task_t t = kit_task((uint32_t)ctx->task->meta0, GMK_PRIORITY(ctx->task->flags), i);
+
+        if (gmk_emit(ctx, &t) != GMK_OK)
+            kit_add(&l->wrong, 1);
+    }
+    return GMK_OK;
+}
+
+static int on_yielder(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+
+    if (ctx->task->yield_count == 10) {
+        kit_add(&l->done, 1);
+        return mark(ctx);
+    }
+    gmk_yield(ctx);
+    return ctx->task->yield_count == 0 ? mark(ctx) : GMK_OK;
+}
+
+static int on_respawn(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    gmk_task_t t = *ctx->task;
+    uint64_t due = gmk_load_acq(&l->due_ns, GMK_DEV); /* sync: test.kit */
+
+    kit_add(&l->runs, 1);
+    if (due != 0 && gmk_hal_now_ns() >= due)
+        kit_add(&l->due, 1);
+    if (kit_get(&l->stop) == 0 && gmk_emit(ctx, &t) != GMK_OK)
+        kit_add(&l->wrong, 1);
+    return GMK_OK;
+}
+
+static int on_late(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+
+    kit_set(&l->late_at, kit_get(&l->runs) + 1);
+    kit_set(&l->stop, 1);
+    return GMK_OK;
+}
+
+/* meta0: levels below this node. */
+static int on_tree(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    gmk_task_t t = kit_task(TREE, GMK_PRIO_NORMAL, ctx->task->meta0 - 1);
+
+    kit_add(&l->runs, 1);
+    if (ctx->task->meta0 == 0)
+        return GMK_OK;
+    if (gmk_emit(ctx, &t) != GMK_OK || gmk_emit(ctx, &t) != GMK_OK)
+        kit_add(&l->wrong, 1);
+    return GMK_OK;
+}
+
+/* Waits in a handler until all workers of the mask in order[0] have come. */
+static int on_meet(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    uint64_t looks = gmk_test_scale(200000000, 2000000);
+
+    kit_or(&l->mask, 1u << ctx->worker_id);
+    kit_add(&l->runs, 1);
+    while (kit_get(&l->mask) != kit_get(&l->order[0]) && kit_get(&l->wrong) == 0) {
+        gmk_hal_relax();
+        if (looks-- == 0)
+            kit_add(&l->wrong, 1);
+    }
+    return GMK_OK;
+}
+
+/* meta0: where it must run, meta1: its number. Yields once, retries once. */
+static int on_bound(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+
+    if (ctx->worker_id != ctx->task->meta0)
+        kit_add(&l->wrong, 1);
+    if (gmk_retries(ctx) == 0)
+        return GMK_RETRY;
+    if (ctx->task->yield_count == 0) {
+        gmk_yield(ctx);
+        return GMK_OK;
+    }
+    kit_add(&l->seen[ctx->task->meta1], 1);
+    kit_add(&l->runs, 1);
+    return GMK_OK;
+}
+
+static int on_bound_root(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    uint32_t n = gmk_worker_count(ctx->kernel);
+
+    for (uint32_t i = 0; i < LEAVES; i++) {
+        gmk_task_t t = kit_task(BOUND, GMK_PRIO_NORMAL, i % n);
+
+        t.meta1 = i;
+        if (gmk_emit_to(ctx, &t, i % n) != GMK_OK)
+            kit_add(&l->wrong, 1);
+    }
+    return GMK_OK;
+}
+
+/* Two long tasks that need each other: the 2n-th waits for the 2n+1-th. */
+static int on_pair(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    uint32_t n = kit_add(&l->arrived, 1) + 1;
+    uint64_t begin = gmk_hal_now_ns();
+
+    if (!kit_meet(&l->arrived, n + (n & 1)))
+        kit_add(&l->wrong, 1);
+    while (gmk_hal_now_ns() - begin < 5 * GMK_BATCH_TARGET_NS)
+        gmk_hal_relax();
+    kit_or(&l->mask, 1u << ctx->worker_id);
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t handlers[] = {
+    {.type = ROOT, .fn = on_root},       {.type = LEAF, .fn = mark},
+    {.type = YIELDER, .fn = on_yielder}, {.type = RESPAWN, .fn = on_respawn},
+    {.type = LATE, .fn = on_late},       {.type = TREE, .fn = on_tree},
+    {.type = MEET, .fn = on_meet},       {.type = BOUND, .fn = on_bound},
+    {.type = MANY, .fn = on_pair},       {.type = BOUND_ROOT, .fn = on_bound_root},
+};
+static gmk_module_t module = {.name = "lq",
+                              .handlers = handlers,
+                              .n_handlers = GMK_ARRAY_LEN(handlers),
+                              .user = &load};
+
+static bool begin(const gmk_boot_cfg_t *cfg)
+{
+    gmk_hal_memset(&load, 0, sizeof(load));
+    return kit_boot(&kernel, cfg, &module);
+}
+
+static gmk_task_t root(uint32_t child, uint64_t n)
+{
+    gmk_task_t t = kit_task(ROOT, GMK_PRIO_NORMAL, child);
+
+    t.meta1 = n;
+    return t;
+}
+
+GMK_TEST(sched_lq_spawns_of_one_worker_run_newest_first)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, root(LEAF, 20));
+    kit_idle(&kernel);
+    for (uint32_t i = 0; i < 20; i++)
+        gmk_test_assert_eq(kit_get(&load.order[i]), 19 - i);
+    kit_halt(&kernel);
+}
+
+GMK_TEST(sched_lq_yields_of_one_worker_run_first_in_first_out)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, root(YIELDER, 4));
+    kit_idle(&kernel);
+    for (uint32_t i = 0; i < 4; i++) {
+        gmk_test_assert_eq(kit_get(&load.order[i]), 3 - i);
+        gmk_test_assert_eq(kit_get(&load.order[4 + i]), 3 - i);
+    }
+    kit_halt(&kernel);
+}
+
+/* ACC-8 c: under stress the overflow bucket fills and drains without loss. */
+GMK_TEST(sched_lq_overflow_bucket_fills_and_drains)
+{
+    gmk_boot_cfg_t cfg = {.lq_slots = 8, .rq_slots = 64, .overflow_slots = 16};
+    gmk_audit_report_t r;
+
+    for (uint32_t w = 1; w <= 4; w *= 2) {
+        cfg.n_workers = w;
+        GMK_REQUIRE(begin(&cfg));
+        kit_submit(&kernel, root(YIELDER, 500));
+        for (uint32_t i = 0; i < 500; i++)
+            kit_submit(&kernel, kit_task(YIELDER, i & 3, i));
+        kit_idle(&kernel);
+        gmk_test_assert_eq(kit_get(&load.done), 1000);
+        gmk_test_assert_eq(kit_get(&load.wrong), 0);
+        gmk_test_assert_gt(gmk_metric_get(&kernel, GMK_METRIC_TASKS_OVERFLOWED), 0);
+        gmk_test_assert_eq(gmk_metric_get(&kernel, GMK_METRIC_TASKS_YIELDED), 10000);
+        gmk_test_assert_eq(gmk_metric_get(&kernel, GMK_METRIC_YIELD_OVERFLOWS), 0);
+        r = kit_halt(&kernel);
+        gmk_test_assert_eq(r.completed, 1001);
+    }
+}
+
+/* Ageing. ------------------------------------------------------------------------- */
+
+/* Takes between two looks at the older queues, and what such a look runs itself. */
+#define LOOK (GMK_AGING_INTERVAL + 8u)
+
+GMK_TEST(sched_lq_self_respawning_task_delays_critical_submit_by_one_look)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1};
+    uint32_t at;
+
+    for (uint32_t i = 0; i < 10; i++) {
+        GMK_REQUIRE(begin(&cfg));
+        kit_submit(&kernel, kit_task(RESPAWN, GMK_PRIO_CRITICAL, 0));
+        gmk_test_assert(kit_until(&load.runs, 100 + i * 7));
+        kit_submit(&kernel, kit_task(LATE, GMK_PRIO_CRITICAL, 0));
+        at = kit_get(&load.runs);
+        gmk_test_assert(kit_until(&load.late_at, 1));
+        gmk_test_assert_le((int32_t)(kit_get(&load.late_at) - 1 - at), LOOK);
+        kit_idle(&kernel);
+        gmk_test_assert_eq(kit_get(&load.wrong), 0);
+        kit_halt(&kernel);
+    }
+}
+
+/* The clock is read at batch edges, then the task waits for the next look. */
+GMK_TEST(sched_lq_self_respawning_task_delays_due_timer_by_a_batch_and_a_look)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1};
+    gmk_task_t t = kit_task(LATE, GMK_PRIO_CRITICAL, 0);
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, kit_task(RESPAWN, GMK_PRIO_CRITICAL, 0));
+    gmk_test_assert(kit_until(&load.runs, 100));
+    gmk_test_assert_eq(gmk_submit_after(&kernel, &t, 100000), GMK_OK);
+    gmk_store_rel(&load.due_ns, gmk_hal_now_ns() + 100000, GMK_DEV); /* sync: test.kit */
+    gmk_test_assert(kit_until(&load.late_at, 1));
+    gmk_test_assert_le(kit_get(&load.due), GMK_WORKER_BATCH_SIZE + 2 * LOOK);
+    kit_idle(&kernel);
+    kit_halt(&kernel);
+}
+
+GMK_TEST(sched_lq_self_respawning_task_delays_due_tick_by_two_looks)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t t = kit_task(LATE, GMK_PRIO_LOW, 0);
+    uint32_t at;
+
+    GMK_REQUIRE(begin(&cfg));
+    gmk_test_assert_eq(gmk_submit_at_tick(&kernel, &t, 1), GMK_OK);
+    kit_submit(&kernel, kit_task(RESPAWN, GMK_PRIO_CRITICAL, 0));
+    gmk_test_assert(kit_until(&load.runs, 300));
+    gmk_test_assert_eq(kit_get(&load.late_at), 0);
+    gmk_tick_advance(&kernel);
+    at = kit_get(&load.runs);
+    gmk_test_assert(kit_until(&load.late_at, 1));
+    gmk_test_assert_le((int32_t)(kit_get(&load.late_at) - 1 - at), 2 * LOOK);
+    kit_idle(&kernel);
+    kit_halt(&kernel);
+}
+
+/* Many that respawn keep every queue full, the overflow bucket too: an urgent submit
+ * must not wait behind the bucket for ever. */
+GMK_TEST(sched_lq_full_overflow_bucket_does_not_starve_critical_submit)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1, .lq_slots = 8, .rq_slots = 8, .overflow_slots = 8};
+    uint32_t at;
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, root(RESPAWN, 60));
+    gmk_test_assert(kit_until(&load.runs, 3000));
+    kit_submit(&kernel, kit_task(LATE, GMK_PRIO_CRITICAL, 0));
+    at = kit_get(&load.runs);
+    while (kit_get(&load.late_at) == 0 && kit_get(&load.runs) - at < 200 * LOOK)
+        gmk_hal_relax();
+    kit_set(&load.stop, 1);
+    gmk_test_assert(kit_until(&load.late_at, 1));
+    gmk_test_assert_le((int32_t)(kit_get(&load.late_at) - 1 - at), 4 * LOOK);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    kit_halt(&kernel);
+}
+
+/* Trees. -------------------------------------------------------------------------- */
+
+static void tree(uint32_t workers, uint32_t levels, gmk_boot_cfg_t cfg, uint64_t bytes)
+{
+    gmk_alloc_stats_t st;
+    gmk_audit_report_t r;
+
+    cfg.n_workers = workers;
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, kit_task(TREE, GMK_PRIO_NORMAL, levels - 1));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), (1u << levels) - 1);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    gmk_test_assert_eq(gmk_alloc_get_stats(&kernel, GMK_ALLOC_BLOCK, &st), GMK_OK);
+    gmk_test_assert_le(st.bytes_high_water, bytes);
+    r = kit_halt(&kernel);
+    gmk_test_assert_eq(r.completed, (1u << levels) - 1);
+}
+
+GMK_TEST(sched_lq_tree_of_2_20_tasks_on_1_worker_in_bounded_memory)
+{
+    tree(1, (uint32_t)gmk_test_scale(20, 13), (gmk_boot_cfg_t){.arena_size = 4u << 20}, 0);
+}
+
+GMK_TEST(sched_lq_tree_of_2_20_tasks_on_2_workers_in_bounded_memory)
+{
+    tree(2, (uint32_t)gmk_test_scale(20, 13), (gmk_boot_cfg_t){.arena_size = 4u << 20}, 64 << 10);
+}
+
+/* With queues that hold next to nothing it spills, and still ends. */
+GMK_TEST(sched_lq_tree_through_tiny_queues_completes)
+{
+    gmk_boot_cfg_t cfg = {
+        .lq_slots = 8, .rq_slots = 4, .overflow_slots = 4, .arena_size = 16u << 20};
+
+    for (uint32_t w = 1; w <= 4; w *= 2)
+        tree(w, (uint32_t)gmk_test_scale(16, 10), cfg, 8u << 20);
+}
+
+GMK_TEST(sched_lq_spawn_of_thousands_from_one_handler_spills_and_completes)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .lq_slots = 8, .rq_slots = 4, .overflow_slots = 4};
+    uint32_t n = (uint32_t)gmk_test_scale(100000, 2000);
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, root(LEAF, n));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), n);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    gmk_test_assert_gt(gmk_metric_get(&kernel, GMK_METRIC_TASKS_SPILLED), 0);
+    kit_halt(&kernel);
+}
+
+/* Stealing. ----------------------------------------------------------------------- */
+
+/* ACC-28: all work lies with the worker that ran the root; each child waits until
+ * every worker has run one, which only stealing can bring about. */
+GMK_TEST(sched_lq_acc28_other_workers_of_4_get_work_by_stealing)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 4};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_set(&load.order[0], 0xf);
+    kit_idle(&kernel);
+    kit_submit(&kernel, root(MEET, 64));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), 64);
+    gmk_test_assert_eq(kit_get(&load.mask), 0xf);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    gmk_test_assert_ge(gmk_metric_get(&kernel, GMK_METRIC_TASKS_STOLEN), 3);
+    gmk_test_assert_ge(gmk_metric_get(&kernel, GMK_METRIC_TASKS_SHARED), 3);
+    kit_halt(&kernel);
+}
+
+GMK_TEST(sched_lq_eight_long_tasks_on_two_workers_run_two_at_a_time)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2};
+    gmk_task_t t[8];
+
+    for (uint32_t i = 0; i < 8; i++)
+        t[i] = kit_task(MANY, GMK_PRIO_NORMAL, i);
+    GMK_REQUIRE(begin(&cfg));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(gmk_submit_batch(&kernel, t, 8), 8);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.arrived), 8);
+    gmk_test_assert_eq(kit_get(&load.mask), 3);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    kit_halt(&kernel);
+}
+
+/* Bound tasks. -------------------------------------------------------------------- */
+
+GMK_TEST(sched_lq_bound_tasks_run_on_their_worker_alone)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 4};
+    uint32_t bad = 0;
+
+    GMK_REQUIRE(begin(&cfg));
+    for (uint32_t i = 0; i < BOUND_MAX; i++) {
+        gmk_task_t t = kit_task(BOUND, i & 3, i % 4);
+        int rc;
+
+        t.meta1 = i;
+        while ((rc = gmk_submit_to(&kernel, &t, i % 4)) == GMK_E_FULL)
+            gmk_hal_relax();
+        gmk_test_assert_eq(rc, GMK_OK);
+        if (i % 64 == 0) /* something for the others to be busy with, and to steal */
+            kit_submit(&kernel, root(LEAF, 32));
+    }
+    while (kit_get(&load.runs) < BOUND_MAX + BOUND_MAX / 64 * 32)
+        gmk_hal_relax();
+    kit_idle(&kernel);
+    for (uint32_t i = 0; i < BOUND_MAX; i++)
+        bad += kit_get(&load.seen[i]) != 1;
+    gmk_test_assert_eq(bad, 0);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    kit_halt(&kernel);
+}
+
+GMK_TEST(sched_lq_tasks_bound_by_a_handler_run_on_their_worker_alone)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 3, .flags = GMK_BOOT_MANUAL_TICKS};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, kit_task(BOUND_ROOT, GMK_PRIO_NORMAL, 0));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), LEAVES);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    kit_halt(&kernel);
+}
+
+/* More retries of bound tasks come due at once than the inbox holds: none is lost, and
+ * none runs elsewhere. */
+GMK_TEST(sched_lq_due_retries_of_bound_tasks_survive_a_full_inbox)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 256};
+    uint32_t n = 1000;
+    gmk_audit_report_t r;
+
+    GMK_REQUIRE(begin(&cfg));
+    gmk_tick_advance(&kernel);
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_task_t t = kit_task(BOUND, GMK_PRIO_NORMAL, 1);
+        int rc;
+
+        t.meta1 = i;
+        while ((rc = gmk_submit_to(&kernel, &t, 1)) == GMK_E_FULL)
+            gmk_hal_relax();
+        gmk_test_assert_eq(rc, GMK_OK);
+    }
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), 0);
+    gmk_tick_advance(&kernel);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), n);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    r = kit_halt(&kernel);
+    gmk_test_assert_eq(r.completed, n);
+    gmk_test_assert_eq(r.dead, 0);
+}
