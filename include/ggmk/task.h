@@ -72,40 +72,51 @@ GMK_FN void gmk_cell_copy(gmk_cell_t *to, const gmk_cell_t *from)
     to->task = from->task;
 }
 
+/* One of the six words of a task, moved through a register of its own. */
+GMK_FN uint64_t gmk_task_word(const gmk_task_t *t, uint32_t i)
+{
+    uint64_t w;
+
+    __builtin_memcpy(&w, (const char *)t + (size_t)8 * i, 8);
+    GMK_KEEP_WORD(w);
+    return w;
+}
+
+GMK_FN void gmk_task_set_word(gmk_task_t *t, uint32_t i, uint64_t w)
+{
+    GMK_KEEP_WORD(w);
+    __builtin_memcpy((char *)t + (size_t)8 * i, &w, 8);
+}
+
 /* As gmk_cell_copy for a cell that this processor has just written by gmk_cell_write:
  * word by word, so that each load is served from its store. */
 GMK_FN void gmk_cell_copy_fresh(gmk_cell_t *to, const gmk_cell_t *from)
 {
-    uint64_t w[6];
-
     to->sub = from->sub;
     to->retries = from->retries;
     to->chan_seq = from->chan_seq;
-    for (int i = 0; i < 6; i++) {
-        __builtin_memcpy(&w[i], (const char *)&from->task + 8 * i, 8);
-        GMK_KEEP_WORD(w[i]);
-        __builtin_memcpy((char *)&to->task + 8 * i, &w[i], 8);
-    }
+    gmk_task_set_word(&to->task, 0, gmk_task_word(&from->task, 0));
+    gmk_task_set_word(&to->task, 1, gmk_task_word(&from->task, 1));
+    gmk_task_set_word(&to->task, 2, gmk_task_word(&from->task, 2));
+    gmk_task_set_word(&to->task, 3, gmk_task_word(&from->task, 3));
+    gmk_task_set_word(&to->task, 4, gmk_task_word(&from->task, 4));
+    gmk_task_set_word(&to->task, 5, gmk_task_word(&from->task, 5));
 }
 
 /* Writes direct task t into a cell, word by word: seq and flags as given, channel,
  * yield count and what stands beside the task zero. */
 GMK_FN void gmk_cell_write(gmk_cell_t *to, const gmk_task_t *t, uint32_t flags, uint32_t seq)
 {
-    uint64_t w[6] = {t->type | (uint64_t)flags << 32 | (uint64_t)t->tenant << 48,
-                     (uint64_t)seq << 32,
-                     t->payload_ptr,
-                     t->payload_len,
-                     t->meta0,
-                     t->meta1};
-
     to->sub = 0;
     to->retries = 0;
     to->chan_seq = 0;
-    for (int i = 0; i < 6; i++) {
-        GMK_KEEP_WORD(w[i]);
-        __builtin_memcpy((char *)&to->task + 8 * i, &w[i], 8);
-    }
+    gmk_task_set_word(&to->task, 0,
+                      t->type | (uint64_t)flags << 32 | (uint64_t)t->tenant << 48);
+    gmk_task_set_word(&to->task, 1, (uint64_t)seq << 32);
+    gmk_task_set_word(&to->task, 2, t->payload_ptr);
+    gmk_task_set_word(&to->task, 3, t->payload_len);
+    gmk_task_set_word(&to->task, 4, t->meta0);
+    gmk_task_set_word(&to->task, 5, t->meta1);
 }
 
 #endif
