@@ -134,8 +134,9 @@ static uint64_t sleep_ns(gmk_sched_t *s, uint32_t me, bool *keeper)
     *keeper = false;
     if (next == GMKI_NEVER)
         return limit;
+    /* A tick moved by hand makes an event due while its keeper sleeps towards another. */
     if (!gmk_cas_sc(&s->timekeeper, &nobody, me + 1, GMK_DEV)) /* sync: sched.timekeeper */
-        return limit;
+        return next > gmk_hal_now_ns() ? limit : 0;
     *keeper = true;
     next = gmki_evq_next_ns(s);
     now = gmk_hal_now_ns();
