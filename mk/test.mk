@@ -39,7 +39,7 @@ stress: $(B)/linux/bin/stress_storm
 	@$< --seconds $(SECONDS)
 
 mutants:
-	@sh test/mutants/run.sh
+	@python3 test/mutants/run.py
 
 lint:
 	@python3 tools/lint.py

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Planted bugs: each must be found by the storm on the simulated machine.
+
+A mutant is a file NAME.mutant: the source it changes, how many seeds it may take, the
+exact text that goes and the text that comes. For each one the tree is copied, changed,
+built and run; surviving all seeds is a failure, and so is a text that is not there.
+Prints a line a mutant and "N passed, N failed, N skipped".
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c')
+
+
+def read(path):
+    head, old, new = open(path, encoding='utf-8').read().split('---\n')
+    fields = dict(line.split(': ', 1) for line in head.splitlines() if ': ' in line)
+    return fields, old, new
+
+
+def copy(to):
+    shutil.rmtree(to, ignore_errors=True)
+    os.makedirs(to)
+    for part in PARTS:
+        src, dst = os.path.join(ROOT, part), os.path.join(to, part)
+        os.makedirs(os.path.dirname(dst), exist_ok=True)
+        if os.path.isdir(src):
+            shutil.copytree(src, dst)
+        else:
+            shutil.copy(src, dst)
+
+
+def run(name, fields, old, new):
+    """(found, what was seen)"""
+    tree = os.path.join(ROOT, 'build', 'mutants', name)
+    copy(tree)
+    path = os.path.join(tree, fields['file'])
+    text = open(path, encoding='utf-8').read()
+    if text.count(old) != 1:
+        return False, f"the text stands {text.count(old)} times in {fields['file']}: renew it"
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text.replace(old, new))
+    env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and k != 'MFLAGS'}
+    made = subprocess.run(['make', '-s', '-j2', 'SAN=', 'CFLAGS=-O1 -Wno-error',
+                           'CC=gcc', 'build/gcc/sim/bin/stress_storm'], cwd=tree, env=env,
+                          capture_output=True, text=True)
+    if made.returncode != 0:
+        return False, 'it does not build: ' + made.stderr.strip()[-300:]
+    storm = subprocess.run(['build/gcc/sim/bin/stress_storm', '--sim-seeds', '1', fields['seeds']],
+                           cwd=tree, capture_output=True, text=True)
+    seen = storm.stdout.strip().splitlines()
+    shutil.rmtree(tree, ignore_errors=True)
+    if storm.returncode == 0:
+        return False, f"survived {fields['seeds']} seeds"
+    return True, seen[0] if seen else f'died by signal {-storm.returncode}'
+
+
+def main():
+    names = sorted(f[:-7] for f in os.listdir(HERE) if f.endswith('.mutant'))
+    failed = 0
+    for name in names:
+        found, seen = run(name, *read(os.path.join(HERE, name + '.mutant')))
+        failed += not found
+        print(f"[{'PASS' if found else 'FAIL'}] mutant_{name}: {seen}", flush=True)
+    print(f'{len(names) - failed} passed, {failed} failed, 0 skipped')
+    return failed != 0 or not names
+
+
+sys.exit(main())
