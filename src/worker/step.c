@@ -57,7 +57,7 @@ static uint32_t run_oldest(gmki_agent_t *a, gmki_core_t *k)
     return n;
 }
 
-/* Once in a while: what newest-first would starve. At most five tasks. */
+/* Once in a while: what newest-first would starve. At most six tasks. */
 static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
@@ -71,6 +71,9 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     if (gmki_overflow_pop(&k->sched, &c))
         n += run_cell(a, k, &c, 1);
     if (gmki_rq_pop(&k->sched, q, &c))
+        n += run_cell(a, k, &c, 1);
+    /* What was put there for others to steal, if they are as busy. */
+    if (gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) != 0)
         n += run_cell(a, k, &c, 1);
     if (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
         n += run_cell(a, k, &c, 1);
