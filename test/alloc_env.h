@@ -77,6 +77,20 @@ GMK_FN gmk_trace_ev_t env_event(alloc_env_t *e, uint32_t agent)
     return ev;
 }
 
+/* The agent's next record is ev with these arguments. Builds without traces skip it. */
+GMK_FN void env_expect(alloc_env_t *e, uint32_t agent, uint32_t type, uint32_t a0, uint32_t a1)
+{
+#if !defined(GMK_STRIP_TRACE)
+    gmk_trace_ev_t ev = env_event(e, agent);
+
+    gmk_test_assert_eq(ev.ev_type, type);
+    gmk_test_assert_eq(ev.arg0, a0);
+    gmk_test_assert_eq(ev.arg1, a1);
+#else
+    (void)e, (void)agent, (void)type, (void)a0, (void)a1;
+#endif
+}
+
 /* Where the objects of a class begin. */
 GMK_FN char *env_class_base(const alloc_env_t *e, uint32_t k)
 {

@@ -58,14 +58,10 @@ GMK_TEST(alloc_block_zero_and_oversize_fail)
 
     GMK_REQUIRE(env_begin(&env, 4 * MIB, 1));
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(sizes); i++) {
-        gmk_trace_ev_t ev;
-
         gmk_test_assert(gmki_alloc(c, sizes[i]) == NULL);
         gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_fails, i + 1);
         gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_FAILS), i + 1);
-        ev = env_event(&env, 0);
-        gmk_test_assert_eq(ev.ev_type, GMK_EV_ALLOC_FAIL);
-        gmk_test_assert_eq(ev.arg0, sizes[i]);
+        env_expect(&env, 0, GMK_EV_ALLOC_FAIL, sizes[i], 0);
     }
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_allocs, 0);
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BYTES), 0);
@@ -218,7 +214,6 @@ GMK_TEST(alloc_block_cache_set_up_twice_keeps_its_objects)
 static void check_bad_free(gmki_cache_t *c, void *p, enum gmk_alloc_kind kind)
 {
     gmk_alloc_stats_t was[GMK_ALLOC_KINDS];
-    gmk_trace_ev_t ev;
     uint64_t metric = env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES);
 
     for (uint32_t i = 0; i < GMK_ALLOC_KINDS; i++)
@@ -232,10 +227,7 @@ static void check_bad_free(gmki_cache_t *c, void *p, enum gmk_alloc_kind kind)
         gmk_test_assert_eq(now.bytes_free, was[i].bytes_free);
     }
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES), metric + 1);
-    ev = env_event(&env, c->obs->agent);
-    gmk_test_assert_eq(ev.ev_type, GMK_EV_BAD_FREE);
-    gmk_test_assert_eq(ev.arg0, c->obs->agent);
-    gmk_test_assert_eq(ev.arg1, (uint32_t)(uintptr_t)p);
+    env_expect(&env, c->obs->agent, GMK_EV_BAD_FREE, c->obs->agent, (uint32_t)(uintptr_t)p);
 }
 
 GMK_TEST(alloc_block_double_free_ignored_and_not_handed_out_twice)
@@ -294,7 +286,7 @@ GMK_TEST(alloc_block_foreign_and_interior_frees_ignored)
     check_bad_free(c, slab + 16, GMK_ALLOC_TASK_SLAB);
     check_bad_free(c, slab + 64 * 50, GMK_ALLOC_TASK_SLAB);
     check_bad_free(c, trace, GMK_ALLOC_BLOCK);
-    check_bad_free(c, env.m.arena + env.m.objects_bytes, GMK_ALLOC_BLOCK);
+    check_bad_free(c, env.m.arena + env.m.n_granules * GMK_BLOCK_MIN, GMK_ALLOC_BLOCK);
     check_bad_free(c, env.m.arena - 1, GMK_ALLOC_BLOCK);
     check_bad_free(c, env.m.bump, GMK_ALLOC_BUMP);
     check_bad_free(c, gmki_bump(c, 100), GMK_ALLOC_BUMP);
@@ -312,7 +304,7 @@ GMK_TEST(alloc_block_free_at_every_granule_of_a_fresh_arena_refused)
 
     GMK_REQUIRE(env_begin(&env, 256 << 10, 1));
     env.cfg.level[GMKI_LEVEL_KERNEL] = GMK_TRACE_OFF;
-    for (size_t off = 0; off < env.m.objects_bytes; off += 16, n++)
+    for (size_t off = 0; off < env.m.n_granules * GMK_BLOCK_MIN; off += 16, n++)
         gmki_free(&env.cache[0], env.m.arena + off);
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES), n);
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_frees, 0);

@@ -38,12 +38,8 @@ GMK_TEST(alloc_bump_bad_sizes_fail_and_take_nothing)
     GMK_REQUIRE(env_begin(&env, MIB, 1));
     gmk_test_assert(gmki_bump(c, 16) != NULL);
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(sizes); i++) {
-        gmk_trace_ev_t ev;
-
         gmk_test_assert(gmki_bump(c, sizes[i]) == NULL);
-        ev = env_event(&env, 0);
-        gmk_test_assert_eq(ev.ev_type, GMK_EV_ALLOC_FAIL);
-        gmk_test_assert_eq(ev.arg0, sizes[i]);
+        env_expect(&env, 0, GMK_EV_ALLOC_FAIL, sizes[i], 0);
         gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BUMP).n_fails, i + 1);
         gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_FAILS), i + 1);
         gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BUMP).bytes_high_water, 16);

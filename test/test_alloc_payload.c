@@ -40,13 +40,11 @@ GMK_TEST(alloc_payload_bad_lengths_fail)
 {
     static const uint32_t lens[] = {0, GMK_PAYLOAD_MAX + 1, GMK_BLOCK_MAX, UINT32_MAX - 15,
                                     UINT32_MAX};
-    gmk_trace_ev_t ev;
 
     GMK_REQUIRE(env_begin(&env, 4 * MIB, 1));
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(lens); i++) {
         gmk_test_assert(gmki_payload_alloc(&env.cache[0], lens[i]) == NULL);
-        ev = env_event(&env, 0);
-        gmk_test_assert_eq(ev.ev_type, GMK_EV_ALLOC_FAIL);
+        env_expect(&env, 0, GMK_EV_ALLOC_FAIL, lens[i], 0);
         gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_FAILS), i + 1);
     }
     gmk_test_assert_eq(gmki_payloads_live(&env.m), 0);
@@ -109,17 +107,13 @@ static void check_bad_payload(gmki_cache_t *c, void *p)
 {
     uint64_t bad = env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES);
     uint64_t frees = env_stats(&env, GMK_ALLOC_BLOCK).n_frees;
-    gmk_trace_ev_t ev;
 
     gmki_payload_release(c, p);
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES), bad + 1);
-    ev = env_event(&env, c->obs->agent);
-    gmk_test_assert_eq(ev.ev_type, GMK_EV_BAD_FREE);
-    gmk_test_assert_eq(ev.arg1, (uint32_t)(uintptr_t)p);
+    env_expect(&env, c->obs->agent, GMK_EV_BAD_FREE, c->obs->agent, (uint32_t)(uintptr_t)p);
     gmki_payload_retain(c, p, 1);
     gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BAD_FREES), bad + 2);
-    ev = env_event(&env, c->obs->agent);
-    gmk_test_assert_eq(ev.ev_type, GMK_EV_BAD_FREE);
+    env_expect(&env, c->obs->agent, GMK_EV_BAD_FREE, c->obs->agent, (uint32_t)(uintptr_t)p);
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_frees, frees);
 }
 

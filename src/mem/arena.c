@@ -43,7 +43,7 @@ static size_t state_words(const plan_t *p)
 {
     size_t granules = p->objects_bytes >> GMKI_GRANULE_SHIFT;
 
-    return granules * sizeof(gmki_state_t) / sizeof(uint32_t) + 1;
+    return (granules + GMKI_CLASSES) * sizeof(gmki_state_t) / sizeof(uint32_t) + 1;
 }
 
 static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
@@ -93,7 +93,7 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
 
     m->caches = meta_take(&meta, 2 * (size_t)m->n_agents);
     m->state = meta_take(&meta, state_words(p));
-    m->objects_bytes = p->objects_bytes;
+    m->n_granules = p->objects_bytes >> GMKI_GRANULE_SHIFT;
     for (uint32_t i = 0; i < GMKI_CLASSES; i++) {
         /* The task slab, then the bins by size. */
         uint32_t k = i == 0 ? GMKI_CLASS_TASK : i == 1 ? 0 : i == 2 ? GMKI_CLASS_BLOCK64 : i - 1;
@@ -104,6 +104,7 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
         cl->next = meta_take(&meta, n);
         cl->slots = meta_take(&meta, n);
         class_setup(cl, k, (uint32_t)n, m->n_agents);
+        m->state[m->n_granules + k] = (gmki_state_t)(k + 1);
         at += p->span[k];
     }
     m->trace = m->arena + at;
@@ -151,21 +152,25 @@ void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
     for (uint32_t i = 0; i < m->n_agents; i++) {
         if (gmki_mem_cache(m, i) == c) {
             c->obs = obs;
+            c->n_bytes = &obs->rows[GMK_METRIC_ALLOC_BYTES];
             return;
         }
     }
     gmk_hal_memset(c, 0, sizeof(*c));
     c->m = m;
     c->obs = obs;
+    c->n_bytes = &obs->rows[GMK_METRIC_ALLOC_BYTES];
     c->arena = m->arena;
     c->state = m->state;
-    c->objects_bytes = m->objects_bytes;
+    c->n_granules = m->n_granules;
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
-        const gmki_class_t *cl = &m->classes[k];
+        gmki_bin_t *b = &c->bin[k];
 
-        c->bin[k].kind = &c->kind[gmki_class_kind(k)];
-        c->bin[k].cap = cl->cap;
-        c->bin[k].bytes = (uint64_t)1 << cl->shift;
+        b->top = b->obj;
+        b->limit = b->obj + m->classes[k].cap;
+        b->bytes = (uint64_t)1 << m->classes[k].shift;
+        b->kind = &c->kind[gmki_class_kind(k)];
+        b->obj[0] = (uint32_t)m->n_granules + k;
     }
     slot = gmk_add_rlx(&m->n_caches, 1, GMK_DEV); /* relaxed: a number of one's own */
     GMK_ASSERT(slot < m->n_agents, "more caches than gmki_mem_init was told of");
@@ -217,10 +222,10 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
                 continue;
             out->n_allocs += gmk_count_get(&b->n_allocs);
             out->n_frees += gmk_count_get(&b->n_allocs) - gmk_count_get(&b->n_moved);
-            out->n_frees += gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: a statistic */
+            out->n_frees += gmki_bin_held(b);
         }
         peaks += gmk_count_get(&c->kind[kind].peak);
-        live += gmk_count_get(&c->kind[kind].allocated) - gmk_count_get(&c->kind[kind].freed);
+        live += gmk_count_get(&c->kind[kind].peak) - gmk_count_get(&c->kind[kind].room);
     }
     out->bytes_free = out->bytes_total - live;
     out->bytes_high_water = gmk_min64(peaks, carved);

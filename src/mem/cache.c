@@ -123,14 +123,14 @@ static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
     uint32_t first = 0;
 
     if (node != GMK_FREELIST_NONE) {
-        gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
+        gmk_hal_memcpy(b->obj + 1, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
         gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV);
     } else {
         n = class_carve(cl, &first);
         for (uint32_t i = 0; i < n; i++)
-            b->obj[i] = cl->first + ((first + n - 1 - i) << step);
+            b->obj[1 + i] = cl->first + ((first + n - 1 - i) << step);
     }
-    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_store_rlx(&b->top, b->obj + n, GMK_DEV); /* relaxed: a statistic to others */
     gmk_count_add(&b->n_moved, n);
     return n != 0;
 }
@@ -141,15 +141,15 @@ static bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
 {
     uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV);
     uint32_t batch = cl->batch;
-    uint32_t left = gmk_load_rlx(&b->n, GMK_DEV) - batch; /* relaxed: the owner's own */
+    uint32_t left = gmki_bin_held(b) - batch;
 
     if (node == GMK_FREELIST_NONE)
         return false;
-    gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj, batch * sizeof(b->obj[0]));
+    gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj + 1, batch * sizeof(b->obj[0]));
     gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV);
-    for (uint32_t i = 0; i < left; i++)
+    for (uint32_t i = 1; i <= left; i++)
         b->obj[i] = b->obj[i + batch];
-    gmk_store_rlx(&b->n, left, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_store_rlx(&b->top, b->obj + left, GMK_DEV); /* relaxed: a statistic to others */
     gmk_count_add(&b->n_moved, 0 - (uint64_t)batch);
     return true;
 }
@@ -157,80 +157,87 @@ static bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
 /* Strikes the top entry of a stack out, which was freed twice, and that free with it. */
 static GMK_NOINLINE void bin_strike(gmki_cache_t *c, gmki_bin_t *b)
 {
-    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
+    uint32_t *top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
 
-    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
-    gmk_count_add(&b->kind->freed, 0 - b->bytes);
-    gmki_mem_bad_free(c, object_at(c, b->obj[n]));
+    gmk_store_rlx(&b->top, top - 1, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->kind->room, 0 - b->bytes);
+    gmki_mem_bad_free(c, object_at(c, *top));
 }
 
 /* Allocation. ------------------------------------------------------------------- */
 
-/* There is a top object, and it is free. */
-GMK_FN bool bin_has(const gmki_cache_t *c, const gmki_bin_t *b, size_t k)
+/* A top that is not live: the stack has an object, and it is free. */
+GMK_FN bool top_is_free(const gmki_cache_t *c, const uint32_t *top, uint32_t k)
 {
-    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
-
     /* relaxed: the object came by this cache or the depot, and so did its state */
-    return n != 0 && gmk_load_rlx(&c->state[b->obj[n - 1]], GMK_DEV) != k + 1;
+    return gmk_load_rlx(&c->state[*top], GMK_DEV) != k + 1;
 }
 
-/* Makes bin_has true. A live object on the stack was freed by two threads at one
- * instant: this is the second entry. returns: false if the class is spent. */
-static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b, size_t k)
+/* Makes the top free and returns it. A live object on the stack was freed by two
+ * threads at one instant: this is the second entry. Null if the class is spent. */
+static uint32_t *bin_ready(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
 {
-    while (!bin_has(c, b, k)) {
-        if (gmk_load_rlx(&b->n, GMK_DEV) != 0) /* relaxed: the owner's own */
+    for (;;) {
+        uint32_t *top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
+
+        if (top_is_free(c, top, k))
+            return top;
+        if (top != b->obj)
             bin_strike(c, b);
         else if (!bin_refill(b, &c->m->classes[k]))
-            return false;
+            return NULL;
     }
-    return true;
 }
 
-/* Takes the top object. pre: bin_has. */
-GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, size_t k)
+/* Takes the top object of class k, which is free. */
+GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, uint32_t k, uint32_t *top)
 {
-    uint32_t n = gmk_load_rlx(&b->n, GMK_DEV) - 1; /* relaxed: the owner's own */
-    gmki_state_t *state = &c->state[b->obj[n]];
-    void *p = object_at(c, b->obj[n]);
+    gmki_state_t *state = &c->state[*top];
+    void *p = object_at(c, *top);
     gmki_kind_t *kind = b->kind;
     uint64_t bytes = b->bytes;
-    uint64_t live;
+    uint64_t room;
 
-    gmk_store_rlx(&b->n, n, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_store_rlx(&b->top, top - 1, GMK_DEV); /* relaxed: a statistic to others */
     debug_alloc(p, bytes, state);
     gmk_store_rlx(state, (gmki_state_t)(k + 1), GMK_DEV); /* relaxed: goes with the pointer */
     gmk_count_add(&b->n_allocs, 1);
-    live = gmk_count_get(&kind->allocated) + bytes;
-    gmk_store_rlx(&kind->allocated, live, GMK_DEV); /* relaxed: a statistic */
-    live -= gmk_count_get(&kind->freed);
-    if (GMK_UNLIKELY((int64_t)live > (int64_t)gmk_count_get(&kind->peak)))
-        gmk_store_rlx(&kind->peak, live, GMK_DEV); /* relaxed: a statistic */
-    gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BYTES, bytes);
+    gmk_count_add(c->n_bytes, bytes);
+    room = gmk_count_get(&kind->room) - bytes;
+    if (GMK_UNLIKELY((int64_t)room < 0)) {
+        gmk_count_add(&kind->peak, 0 - room);
+        room = 0;
+    }
+    gmk_store_rlx(&kind->room, room, GMK_DEV); /* relaxed: a statistic */
     return p;
 }
 
 static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
 {
     for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
-        if (bin_ready(c, &c->bin[k], k))
-            return bin_take(c, &c->bin[k], k);
+        uint32_t *top = bin_ready(c, &c->bin[k], k);
+
+        if (top != NULL)
+            return bin_take(c, &c->bin[k], k, top);
     }
     return gmki_mem_failed(c, gmki_class_kind(first), size);
 }
 
 void *gmki_alloc(gmki_cache_t *c, uint32_t size)
 {
-    size_t k = (uint32_t)__builtin_clz(((size - 1) >> 4) | 1) ^ 31u;
+    uint32_t k = (uint32_t)__builtin_clz(((size - 1) >> 4) | 1) ^ 31u;
+    gmki_bin_t *b;
+    uint32_t *top;
 
     if (GMK_UNLIKELY(size - 1 >= GMK_BLOCK_MAX))
         return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
     if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
-        return gmki_mem_failed(c, gmki_class_kind((uint32_t)k), size);
-    if (GMK_UNLIKELY(!bin_has(c, &c->bin[k], k)))
-        return alloc_slow(c, size, (uint32_t)k);
-    return bin_take(c, &c->bin[k], k);
+        return gmki_mem_failed(c, gmki_class_kind(k), size);
+    b = &c->bin[k];
+    top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
+    if (GMK_UNLIKELY(!top_is_free(c, top, k)))
+        return alloc_slow(c, size, k);
+    return bin_take(c, b, k, top);
 }
 
 /* Freeing. ---------------------------------------------------------------------- */
@@ -271,27 +278,26 @@ static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, uint32_t k)
 
 bool gmki_free_checked(gmki_cache_t *c, void *p)
 {
-    uintptr_t off = (uintptr_t)p - (uintptr_t)c->arena;
-    gmki_kind_t *kind;
+    /* Rotated, an offset that is below the arena, beyond it, or not a multiple of the
+     * granule is a number beyond the last granule: one comparison. */
+    uint64_t off = (uint64_t)((uintptr_t)p - (uintptr_t)c->arena);
+    uint64_t granule = off >> GMKI_GRANULE_SHIFT | off << (64 - GMKI_GRANULE_SHIFT);
     gmki_bin_t *b;
-    uint64_t bytes;
+    uint32_t *top;
     uint32_t k;
-    uint32_t n;
 
-    if (GMK_UNLIKELY(off >= c->objects_bytes || off % GMK_BLOCK_MIN != 0))
+    if (GMK_UNLIKELY(granule >= c->n_granules))
         return free_bad(c, p);
-    k = object_free(&c->state[off >> GMKI_GRANULE_SHIFT]) - 1;
+    k = object_free(&c->state[granule]) - 1;
     if (GMK_UNLIKELY(k >= GMKI_CLASSES))
         return free_bad(c, p);
     b = &c->bin[k];
-    kind = b->kind;
-    bytes = b->bytes;
-    debug_free(p, bytes);
-    n = gmk_load_rlx(&b->n, GMK_DEV); /* relaxed: the owner's own */
-    b->obj[n] = (uint32_t)(off >> GMKI_GRANULE_SHIFT);
-    gmk_store_rlx(&b->n, n + 1, GMK_DEV); /* relaxed: a statistic to others */
-    gmk_count_add(&kind->freed, bytes);
-    if (GMK_UNLIKELY(n >= b->cap))
+    debug_free(p, b->bytes);
+    top = gmk_load_rlx(&b->top, GMK_DEV) + 1; /* relaxed: the owner's own */
+    *top = (uint32_t)granule;
+    gmk_store_rlx(&b->top, top, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->kind->room, b->bytes);
+    if (GMK_UNLIKELY(top > b->limit))
         return free_overfull(c, k);
     return true;
 }

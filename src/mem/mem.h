@@ -4,7 +4,7 @@
  * Invariants: arena = task slab 10% | 12 block bins 68% | traces 2% | bump 20%. A bin's
  *   n_objs objects are each fresh (number >= carved), live, in one cache, or in one
  *   full batch of the depot; a node of the depot stands for `batch` free objects, so
- *   n_objs / batch nodes always suffice. n <= cap in every cache between two calls.
+ *   n_objs / batch nodes always suffice.
  * Threads: a cache has one owner at a time (handed over with a happens-before edge);
  *   free takes objects of any cache; statistics are read by anybody.
  * Order: labels mem.caches and payload.refs; those of prim/freelist.h and prim/bump.h.
@@ -25,9 +25,7 @@
 #define GMKI_CLASSES 13u
 
 #define GMKI_BATCH_MAX 32u                   /* objects that move at once */
-#ifndef GMKI_BATCH_BYTES
-#define GMKI_BATCH_BYTES 131072u /* and the bytes they may have */
-#endif
+#define GMKI_BATCH_BYTES 131072u             /* and their bytes; 32 KiB was 6% slower across cores */
 #define GMKI_CACHE_MAX (2u * GMKI_BATCH_MAX) /* free objects of a class in a cache */
 
 #define GMKI_ARENA_MIN 65536u /* the smallest arena; bins above 2 KiB are empty in it */
@@ -37,9 +35,9 @@
 GMK_STATIC_ASSERT(GMKI_CLASSES == GMK_BLOCK_BINS + 1, "the bins and the task slab");
 
 /* Objects are named by the 32-byte granule that they begin at, counted from the arena's
- * start. The state word of that granule is 0 (never handed out), 1 + class (live) or
+ * start. The state byte of that granule is 0 (never handed out), 1 + class (live) or
  * GMKI_FREED; those of all other granules stay 0. So a pointer to free is good exactly
- * if the word says live, and the word says the class: no other look-up is needed. */
+ * if its byte says live, and the byte says the class: no other look-up is needed. */
 #define GMKI_GRANULE_SHIFT 5u
 #define GMKI_FREED 0x80u
 typedef uint8_t gmki_state_t; /* of atomic accesses: a line holds those of 2 KiB */
@@ -59,35 +57,38 @@ typedef struct gmki_class {
     uint32_t *slots; /* node n holds slots[n * batch ...] */
 } gmki_class_t;
 
-/* A class in one agent's cache. The counts of frees are not kept but follow from
- *   n_allocs - n_frees == n_moved - n. */
-typedef struct gmki_bin {
-    GMK_ALIGNAS(GMK_CACHE_LINE) gmk_a32_t n; /* objects held */
-    uint32_t cap;
-    uint64_t bytes; /* of an object */
-    struct gmki_kind *kind;
-    gmk_a64_t n_allocs;
-    gmk_a64_t n_moved;                /* objects taken from the depot minus given to it */
-    uint32_t obj[GMKI_CACHE_MAX + 1]; /* a stack: the newest is on top */
-} gmki_bin_t;
-
-/* Bytes of a kind. An agent's live bytes are allocated - freed, below zero (wrapped) if
- * it frees what others took. Two sums, for one that rises and falls would make each call
- * wait for the store of the one before: 10.6 ns a pair of calls, against 9.0. */
+/* Bytes of a kind: this agent's live bytes, allocated minus freed (below zero if it
+ * frees what others took), are peak - room. Room falls with each allocation, and what
+ * would take it below zero raises peak instead. */
 typedef struct gmki_kind {
-    gmk_a64_t allocated;
-    gmk_a64_t freed;
-    gmk_a64_t peak; /* the most that was live, at least 0 */
+    gmk_a64_t room;
+    gmk_a64_t peak;
 } gmki_kind_t;
+
+/* A class in one agent's cache: a stack of free objects, the newest on top. Entry 0
+ * names a granule that is always live, so one look at the top's state finds both the
+ * empty stack and an object that was freed by two threads at one instant.
+ *   bottom <= top <= limit between two calls; objects held: top - bottom.
+ *   n_allocs - n_frees == n_moved - held, so frees need no counter. */
+typedef struct gmki_bin {
+    GMK_ALIGNAS(GMK_CACHE_LINE) uint32_t *top; /* of atomic accesses: readers count */
+    uint32_t *limit;
+    uint64_t bytes; /* of an object */
+    gmki_kind_t *kind;
+    gmk_a64_t n_allocs;
+    gmk_a64_t n_moved; /* objects taken from the depot minus given to it */
+    uint32_t obj[1 + GMKI_CACHE_MAX + 1];
+} gmki_bin_t;
 
 /* One agent's memory. Counters have one writer, the owner. */
 typedef struct gmki_cache {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_alloc_t *m;
     gmki_obs_t *obs;
     char *arena;
-    gmki_state_t *state;     /* by granule */
-    size_t objects_bytes; /* task slab and blocks, from the arena's start */
-    gmki_kind_t kind[2];  /* GMK_ALLOC_TASK_SLAB, GMK_ALLOC_BLOCK */
+    gmki_state_t *state; /* by granule */
+    uint64_t n_granules; /* of task slab and blocks, from the arena's start */
+    gmk_a64_t *n_bytes;  /* GMK_METRIC_ALLOC_BYTES in obs's row: no other cache adds to it */
+    gmki_kind_t kind[2]; /* GMK_ALLOC_TASK_SLAB, GMK_ALLOC_BLOCK */
     gmk_a64_t n_payloads; /* made here minus freed here */
     gmk_a64_t n_fails[GMK_ALLOC_KINDS];
     gmk_a64_t n_bad_frees[GMK_ALLOC_KINDS];
@@ -116,8 +117,8 @@ struct gmk_alloc {
     size_t arena_bytes;
     char *meta; /* caches, states and nodes, outside the arena */
     size_t meta_bytes;
-    gmki_state_t *state;     /* by granule */
-    size_t objects_bytes; /* task slab and blocks, from the arena's start */
+    gmki_state_t *state; /* by granule, then the ends of the classes' stacks */
+    uint64_t n_granules; /* of task slab and blocks, from the arena's start */
     uint32_t n_pools;
     char *trace;
     size_t trace_bytes;
@@ -222,6 +223,12 @@ GMK_FN uint32_t gmki_mem_class(const gmki_cache_t *c, const void *p)
 
     /* relaxed: goes with the pointer */
     return gmk_load_rlx(&c->state[off >> GMKI_GRANULE_SHIFT], GMK_DEV) - 1u;
+}
+
+/* Private to src/mem: objects in a stack. */
+GMK_FN uint32_t gmki_bin_held(const gmki_bin_t *b)
+{
+    return (uint32_t)(gmk_load_rlx(&b->top, GMK_DEV) - b->obj); /* relaxed: a statistic */
 }
 
 /* Private to src/mem: the i-th registered cache, or null. */

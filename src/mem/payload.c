@@ -29,7 +29,7 @@ static uint32_t payload_pool(const gmki_cache_t *c, uintptr_t at)
 {
     const gmk_alloc_t *m = c->m;
 
-    if (at - (uintptr_t)c->arena < c->objects_bytes)
+    if ((at - (uintptr_t)c->arena) >> GMKI_GRANULE_SHIFT < c->n_granules)
         return 0;
     for (uint32_t i = 1; i < m->n_pools; i++) {
         if (at - (uintptr_t)m->pools[i].base < m->pools[i].bytes)
