@@ -111,7 +111,10 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     if (handle == NULL || (mods == NULL && n_mods != 0))
         return GMK_E_INVALID;
     h->k = NULL;
-    h->magic = 0;
+    /* A call that found the gate of an ended kernel shut may still be on its way out. */
+    if (gmk_load_acq(&h->magic, GMK_DEV) != GMKI_MAGIC_ENDED) /* sync: kernel.magic */
+        gmk_store_rlx(&h->gate, 0, GMK_DEV); /* relaxed: nobody has used it */
+    gmk_store_rel(&h->magic, 0, GMK_DEV); /* sync: kernel.magic */
     h->error[0] = '\0';
     if (cfg != NULL)
         full = *cfg;
@@ -124,12 +127,15 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     k->handle = handle;
     k->n_agents = full.n_workers + GMK_MAX_HOSTS + 1;
     gmk_hal_lock_init(&k->lock);
+    gmk_hal_lock_init(&k->rest);
     h->k = k;
-    h->magic = GMKI_MAGIC;
+    gmk_store_rel(&h->magic, GMKI_MAGIC, GMK_DEV); /* sync: kernel.magic */
     rc = core_init(k, h, mods, n_mods);
     /* Worker 0's agent acts for boot, then for its worker: the start orders the two. */
-    if (rc == GMK_OK)
+    if (rc == GMK_OK) {
+        gmk_or_sc(&h->gate, GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */
         rc = gmki_mod_init_all(k->agents[0], &k->core.mods);
+    }
     if (rc == GMK_OK) {
         gmki_trace(&k->agents[0]->obs, BOOT, NULL, full.n_workers, k->core.mods.n_mods);
         gmk_store_rel(&k->state, GMKI_RUNNING, GMK_DEV); /* sync: kernel.state */
@@ -137,10 +143,11 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
         rc = start_workers(k, h);
     }
     if (rc != GMK_OK) {
+        gmki_gate_shut(h);
         gmki_stop_workers(k);
         if (k->agents != NULL && k->agents[0] != NULL)
             gmki_mod_fini_all(k->agents[0], &k->core.mods);
-        h->magic = 0;
+        gmk_store_rel(&h->magic, 0, GMK_DEV); /* sync: kernel.magic */
         h->k = NULL;
         gmki_kernel_free(k);
     }

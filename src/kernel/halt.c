@@ -3,11 +3,19 @@
  * Floor: F8. Source: SPEC SYS-11, SYS-12; ARCHITECTURE R8. */
 #include "kernel/kernel.h"
 
+void gmki_gate_shut(gmki_handle_t *h)
+{
+    gmk_and_sc(&h->gate, ~(uint64_t)GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */
+    while ((gmk_load_sc(&h->gate, GMK_DEV) & GMKI_GATE_INSIDE) != 0) /* sync: kernel.gate */
+        gmk_hal_relax();
+}
+
 /* Refuses work from outside from here on, and waits for the calls inside. */
 static void close_outside(gmki_kernel_t *k)
 {
     gmki_agent_t *out = gmki_outside(k);
 
+    gmki_gate_shut((gmki_handle_t *)k->handle);
     gmk_xchg_sc(&k->core.sched.closed, 1, GMK_DEV); /* sync: sched.closed */
     for (uint32_t t = 0; t < k->cfg.n_tenants; t++)
         gmk_or_sc(&out->obs.rows[t * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], GMKI_CLOSED,
@@ -77,6 +85,7 @@ void gmki_kernel_free(gmki_kernel_t *k)
     gmki_mem_fini(&k->core.mem);
     gmk_hal_free(k->threads);
     gmk_hal_lock_destroy(&k->lock);
+    gmk_hal_lock_destroy(&k->rest);
     gmk_hal_free(k);
 }
 
@@ -110,6 +119,7 @@ static void name_stuck(const gmki_kernel_t *k, char *out, size_t bytes)
 
 int gmk_halt_timeout(gmk_kernel_t *handle, uint64_t timeout_ns, gmk_audit_report_t *report)
 {
+    gmki_handle_t *h = (gmki_handle_t *)handle;
     gmki_kernel_t *k = gmki_kernel(handle);
     uint32_t running = GMKI_RUNNING;
     gmk_audit_report_t books = {.balanced = false};
@@ -140,8 +150,8 @@ int gmk_halt_timeout(gmk_kernel_t *handle, uint64_t timeout_ns, gmk_audit_report
     gmki_audit(k, &books);
     if (report != NULL)
         *report = books;
-    ((gmki_handle_t *)handle)->magic = 0;
-    ((gmki_handle_t *)handle)->k = NULL;
+    gmk_store_rel(&h->magic, GMKI_MAGIC_ENDED, GMK_DEV); /* sync: kernel.magic */
+    h->k = NULL;
     gmki_kernel_free(k);
     return books.balanced ? GMK_OK : GMK_E_UNBALANCED;
 }

@@ -10,6 +10,7 @@
 #include "worker/worker.h"
 
 #define GMKI_MAGIC 0x676d6b2d72756e31ull
+#define GMKI_MAGIC_ENDED 0x676d6b2d656e6431ull
 
 enum gmki_state { GMKI_BOOTING, GMKI_RUNNING, GMKI_HALTING, GMKI_WEDGED };
 
@@ -27,24 +28,33 @@ typedef struct gmki_kernel {
     gmki_trace_cfg_t trace_cfg;
     gmki_trace_ring_t *rings; /* (agents but the outside one) * n_tenants + tenant */
     uint32_t trace_slots;
+    gmk_hal_lock_t rest;       /* who waits on the quiet word */
     gmk_hal_lock_t lock;       /* attach and detach, waiters, trace readers */
 } gmki_kernel_t;
 
-/* The private contents of gmk_kernel_t. */
+/* The private contents of gmk_kernel_t. It outlives the kernel, so that a call from
+ * outside finds out here whether it may go in: the gate counts those inside, and above
+ * them the numbers given to their tasks. */
 typedef struct gmki_handle {
     gmki_kernel_t *k;
-    uint64_t magic;
+    gmk_a64_t magic;
+    gmk_a64_t gate; /* calls inside | GMKI_GATE_OPEN | next seq << 16 */
     char error[GMKI_ERROR_BYTES];
 } gmki_handle_t;
 
 GMK_STATIC_ASSERT(sizeof(gmki_handle_t) <= sizeof(gmk_kernel_t), "the public storage suffices");
+
+#define GMKI_GATE_OPEN 0x8000u
+#define GMKI_GATE_INSIDE 0x7fffu
 
 /* The kernel behind a handle, or null if it is not booted. */
 GMK_FN gmki_kernel_t *gmki_kernel(const gmk_kernel_t *h)
 {
     const gmki_handle_t *p = (const gmki_handle_t *)h;
 
-    return p != NULL && p->magic == GMKI_MAGIC ? p->k : NULL;
+    if (p == NULL || gmk_load_acq(&p->magic, GMK_DEV) != GMKI_MAGIC) /* sync: kernel.magic */
+        return NULL;
+    return p->k;
 }
 
 GMK_FN gmki_agent_t *gmki_outside(const gmki_kernel_t *k) { return k->agents[k->n_agents - 1]; }
@@ -55,6 +65,7 @@ void gmki_agents_fini(gmki_kernel_t *k);
 gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq);
 
 /* halt.c */
+void gmki_gate_shut(gmki_handle_t *h); /* and waits for the calls inside */
 void gmki_stop_workers(gmki_kernel_t *k);
 void gmki_kernel_free(gmki_kernel_t *k);
 

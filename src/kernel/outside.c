@@ -3,22 +3,50 @@
  * Floor: F8. Source: SPEC SYS-12, V-23; ARCHITECTURE R15, R21. */
 #include "kernel/kernel.h"
 
-static bool is_running(const gmki_kernel_t *k)
+/* Goes in to the kernel behind a handle, which halt frees only once all have come out.
+ * *seq: the first of n numbers of this caller's alone. Null: *rc says why not. */
+static gmki_kernel_t *go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc)
 {
-    return gmk_load_acq(&k->state, GMK_DEV) == GMKI_RUNNING; /* sync: kernel.state */
+    gmki_handle_t *h = (gmki_handle_t *)handle;
+    uint64_t magic = h != NULL ? gmk_load_acq(&h->magic, GMK_DEV) : 0; /* sync: kernel.magic */
+    uint64_t was;
+
+    *rc = magic == GMKI_MAGIC || magic == GMKI_MAGIC_ENDED ? GMK_E_HALTING : GMK_E_INVALID;
+    if (magic != GMKI_MAGIC)
+        return NULL;
+    if ((gmk_load_acq(&h->gate, GMK_DEV) & GMKI_GATE_OPEN) == 0) /* sync: kernel.gate */
+        return NULL;
+    was = gmk_add_sc(&h->gate, (uint64_t)n << 16 | 1, GMK_DEV); /* sync: kernel.gate */
+    if (GMK_LIKELY((was & GMKI_GATE_OPEN) != 0)) {
+        *seq = 0x80000000u | (uint32_t)(was >> 16);
+        *rc = GMK_OK;
+        return h->k;
+    }
+    gmk_sub_ar(&h->gate, 1, GMK_DEV); /* sync: kernel.gate */
+    return NULL;
+}
+
+static void come_out(gmk_kernel_t *handle)
+{
+    gmk_sub_ar(&((gmki_handle_t *)handle)->gate, 1, GMK_DEV); /* sync: kernel.gate */
 }
 
 int gmk_submit_batch(gmk_kernel_t *handle, gmk_task_t *t, uint32_t n)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
+    gmki_kernel_t *k;
     uint32_t done;
+    uint32_t seq;
     int why;
 
-    if (k == NULL || t == NULL || n > INT32_MAX)
+    if (t == NULL || n > INT32_MAX)
         return GMK_E_INVALID;
-    if (n == 0)
-        return 0;
-    done = gmki_submit(gmki_outside(k), t, n, &why);
+    k = go_in(handle, n, &seq, &why);
+    if (k == NULL)
+        return why;
+    done = n != 0 ? gmki_submit(gmki_outside(k), t, n, seq, &why) : 0;
+    if (done == 0)
+        gmki_answer(gmki_outside(k), t, why);
+    come_out(handle);
     return done != 0 ? (int)done : why;
 }
 
@@ -31,53 +59,64 @@ int gmk_submit(gmk_kernel_t *handle, gmk_task_t *t)
 
 int gmk_submit_to(gmk_kernel_t *handle, gmk_task_t *t, uint32_t worker)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
+    uint32_t seq;
     int rc;
+    gmki_kernel_t *k = go_in(handle, 1, &seq, &rc);
 
-    if (k == NULL || worker >= k->cfg.n_workers)
-        return GMK_E_INVALID;
+    if (k == NULL)
+        return rc;
+    rc = worker < k->cfg.n_workers ? gmki_check_task(&k->core.sched, t) : (int)GMK_E_INVALID;
+    if (rc == GMK_OK)
+        rc = gmki_send_worker(gmki_outside(k), t, worker, seq);
+    gmki_answer(gmki_outside(k), t, rc);
+    come_out(handle);
+    return rc;
+}
+
+/* A timer due delay_ns from now, or at a tick. */
+static int submit_timer(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns,
+                        const uint32_t *tick)
+{
+    uint64_t now = gmk_hal_now_ns();
+    uint64_t due = delay_ns < GMKI_NEVER - 1 - now ? now + delay_ns : GMKI_NEVER - 1;
+    uint32_t seq;
+    int rc;
+    gmki_kernel_t *k = go_in(handle, 1, &seq, &rc);
+
+    if (k == NULL)
+        return rc;
     rc = gmki_check_task(&k->core.sched, t);
-    return rc == GMK_OK ? gmki_send_worker(gmki_outside(k), t, worker) : rc;
+    if (tick != NULL)
+        due = gmki_tick_widen(&k->core.sched, now, *tick);
+    if (rc == GMK_OK)
+        rc = gmki_set_timer(gmki_outside(k), t, due, tick != NULL, seq);
+    gmki_answer(gmki_outside(k), t, rc);
+    come_out(handle);
+    return rc;
 }
 
 int gmk_submit_after(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
-    uint64_t now = gmk_hal_now_ns();
-    int rc;
-
-    if (k == NULL)
-        return GMK_E_INVALID;
-    rc = gmki_check_task(&k->core.sched, t);
-    if (rc != GMK_OK)
-        return rc;
-    return gmki_set_timer(gmki_outside(k), t,
-                          delay_ns < GMKI_NEVER - 1 - now ? now + delay_ns : GMKI_NEVER - 1, false);
+    return submit_timer(handle, t, delay_ns, NULL);
 }
 
 int gmk_submit_at_tick(gmk_kernel_t *handle, gmk_task_t *t, uint32_t tick)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
-    int rc;
-
-    if (k == NULL)
-        return GMK_E_INVALID;
-    rc = gmki_check_task(&k->core.sched, t);
-    if (rc != GMK_OK)
-        return rc;
-    return gmki_set_timer(gmki_outside(k), t,
-                          gmki_tick_widen(&k->core.sched, gmk_hal_now_ns(), tick), true);
+    return submit_timer(handle, t, 0, &tick);
 }
 
 void gmk_tick_advance(gmk_kernel_t *handle)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
+    uint32_t seq;
+    int rc;
+    gmki_kernel_t *k = go_in(handle, 0, &seq, &rc);
 
     if (k == NULL)
         return;
     gmk_add_ar(&k->core.sched.tick_base, 1, GMK_DEV); /* sync: sched.tick */
     if (gmki_evq_due(&k->core.sched, gmk_hal_now_ns()))
         gmki_wake_one(&k->core.sched);
+    come_out(handle);
 }
 
 uint32_t gmk_tick_now(const gmk_kernel_t *handle)
@@ -103,7 +142,7 @@ int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
     if (k == NULL)
         return GMK_E_INVALID;
     s = &k->core.sched;
-    gmk_hal_lock_acquire(&k->lock); /* one waiter at a time on the quiet word */
+    gmk_hal_lock_acquire(&k->rest); /* one waiter at a time on the quiet word */
     gmk_xchg_sc(&s->waiting, 1, GMK_DEV); /* sync: sched.waiting */
     for (;;) {
         uint32_t seen = gmk_hal_park_word(&s->quiet);
@@ -115,12 +154,13 @@ int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
         gmk_hal_park_wait(&s->quiet, seen, timeout_ns - spent);
     }
     gmk_xchg_sc(&s->waiting, 0, GMK_DEV); /* sync: sched.waiting */
-    gmk_hal_lock_release(&k->lock);
+    gmk_hal_lock_release(&k->rest);
     return rc;
 }
 
 /* The private contents of gmk_host_t. */
 typedef struct host {
+    gmk_kernel_t *handle;
     gmki_kernel_t *k;
     gmki_agent_t *agent;
     gmk_task_t none; /* ctx->task: contexts hold no null pointer */
@@ -129,14 +169,11 @@ typedef struct host {
 GMK_STATIC_ASSERT(sizeof(host_t) <= sizeof(gmk_host_t), "the public storage suffices");
 GMK_STATIC_ASSERT(__alignof__(host_t) <= __alignof__(gmk_host_t), "and is aligned");
 
-gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
+/* An agent that nobody uses, from now on the caller's; null if there is none. */
+static gmki_agent_t *free_agent(gmki_kernel_t *k)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
-    host_t *h = (host_t *)storage;
     gmki_agent_t *a = NULL;
 
-    if (k == NULL || storage == NULL || !is_running(k))
-        return NULL;
     gmk_hal_lock_acquire(&k->lock);
     for (uint32_t i = k->cfg.n_workers; i + 1 < k->n_agents && a == NULL; i++) {
         if (k->agents[i] == NULL)
@@ -147,22 +184,39 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
     if (a != NULL)
         gmk_store_rlx(&a->attached, 1, GMK_DEV); /* relaxed: the lock is held */
     gmk_hal_lock_release(&k->lock);
-    if (a == NULL)
+    return a;
+}
+
+gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
+{
+    host_t *h = (host_t *)storage;
+    gmki_agent_t *a = NULL;
+    gmki_kernel_t *k;
+    uint32_t seq;
+    int rc;
+
+    k = storage != NULL ? go_in(handle, 0, &seq, &rc) : NULL;
+    if (k == NULL)
         return NULL;
-    h->k = k;
-    h->agent = a;
-    h->none = (gmk_task_t){.type = 0};
-    a->ctx.task = &h->none;
-    a->ctx.tick = (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns());
-    a->obs.now = gmk_hal_now_ns();
-    return &a->ctx;
+    a = free_agent(k);
+    if (a != NULL) {
+        h->handle = handle;
+        h->k = k;
+        h->agent = a;
+        h->none = (gmk_task_t){.type = 0};
+        a->ctx.task = &h->none;
+        a->ctx.tick = (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns());
+        a->obs.now = gmk_hal_now_ns();
+    }
+    come_out(handle);
+    return a != NULL ? &a->ctx : NULL;
 }
 
 int gmk_host_detach(gmk_host_t *storage)
 {
     host_t *h = (host_t *)storage;
 
-    if (h == NULL || h->agent == NULL || gmki_kernel(h->k->handle) != h->k)
+    if (h == NULL || h->agent == NULL || gmki_kernel(h->handle) != h->k)
         return GMK_E_INVALID;
     gmk_hal_lock_acquire(&h->k->lock);
     gmk_store_rlx(&h->agent->attached, 0, GMK_DEV); /* relaxed: the lock is held */

@@ -52,8 +52,10 @@ static bool inbox_return(gmki_agent_t *a, const gmk_cell_t *c)
     uint32_t worker = (uint32_t)c->chan_seq - 1;
     gmki_queue_t *q = &a->sched->wq[worker].inbox;
 
-    if (gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
-        return a->wq != NULL && gmki_spill_put(a, c); /* whoever takes it tries again */
+    /* A quarter stays free for activations. Whoever takes a spilled one tries again. */
+    if (gmk_mpmc_count(&q->ring, GMK_DEV) >= q->cap - q->cap / 4 ||
+        gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
+        return a->wq != NULL && gmki_spill_put(a, c);
     gmki_wake_worker(a->sched, worker);
     return true;
 }
@@ -90,6 +92,15 @@ bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n)
     return false;
 }
 
+int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc)
+{
+    uint32_t tenant = t != NULL && t->tenant < a->sched->n_tenants ? t->tenant : 0;
+
+    if (rc != GMK_OK)
+        gmki_count(&a->obs, tenant, GMK_METRIC_TASKS_REJECTED, 1);
+    return rc;
+}
+
 int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t)
 {
     gmk_cell_t c;
@@ -99,10 +110,10 @@ int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t)
     if (gmki_place(a, &c))
         return GMK_OK;
     gmki_unaccept(a, t->tenant, 1);
-    return GMK_ALLOC_FAIL;
+    return gmki_answer(a, t, GMK_ALLOC_FAIL);
 }
 
-int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker)
+int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint32_t seq)
 {
     gmk_sched_t *s = a->sched;
     gmki_queue_t *q = &s->wq[worker].inbox;
@@ -112,11 +123,9 @@ int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker)
         return GMK_E_FULL;
     if (!gmki_accept(a, t->tenant, 1))
         return GMK_E_HALTING;
-    gmki_stamp(a, &c, t);
+    gmki_stamp_seq(&c, t, a->obs.shared ? seq : gmki_seq(a));
     c.task.flags |= GMK_TF_BOUND;
     c.chan_seq = worker + 1; /* whose it is; direct work has no channel position */
-    if (a->obs.shared)
-        c.task.seq = 0x80000000u | gmk_load_rlx(&q->ring.tail, GMK_DEV); /* relaxed: a number */
     if (GMK_FAULT(GMK_FAULT_QUEUE) || gmk_cells_push(&q->ring, q->cells, &c, 1, GMK_DEV) == 0) {
         gmki_unaccept(a, t->tenant, 1);
         return GMK_E_FULL;
@@ -145,13 +154,14 @@ bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool i
     return true;
 }
 
-int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick)
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick,
+                   uint32_t seq)
 {
     gmk_cell_t c;
 
     if (!gmki_accept(a, t->tenant, 1))
         return GMK_E_HALTING;
-    gmki_stamp(a, &c, t);
+    gmki_stamp_seq(&c, t, a->obs.shared ? seq : gmki_seq(a));
     if (gmki_place_event(a, &c, due, is_tick))
         return GMK_OK;
     gmki_unaccept(a, t->tenant, 1);
@@ -172,7 +182,7 @@ static uint32_t submit_run(const gmk_sched_t *s, const gmk_task_t *t, uint32_t n
     return k;
 }
 
-uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why)
+uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, uint32_t seq, int *why)
 {
     gmk_sched_t *s = a->sched;
     uint32_t done = 0;
@@ -180,8 +190,7 @@ uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why)
     *why = GMK_OK;
     while (done < n) {
         uint32_t run = submit_run(s, t + done, n - done, why);
-        uint32_t prio = GMK_PRIORITY(t[done].flags);
-        gmki_queue_t *q = &s->rq[prio];
+        gmki_queue_t *q = &s->rq[GMK_PRIORITY(t[done].flags)];
         uint32_t pos;
         uint32_t k;
 
@@ -197,9 +206,7 @@ uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why)
         for (uint32_t i = 0; i < k; i++) {
             gmk_cell_t *c = &q->cells[(pos + i) & q->ring.mask_p];
 
-            gmki_stamp(a, c, &t[done + i]);
-            if (a->obs.shared)
-                c->task.seq = 0x80000000u | prio << 29 | ((pos + i) & 0x1fffffffu);
+            gmki_stamp_seq(c, &t[done + i], a->obs.shared ? seq + done + i : gmki_seq(a));
         }
         if (k != 0)
             gmk_mpmc_publish(&q->ring, q->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);

@@ -161,9 +161,13 @@ void gmki_leave(gmki_agent_t *a);
 /* enqueue.c, with the inline part below: the one place that stamps, places, wakes. */
 bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n);
 int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t);
-int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker);
-int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick);
-uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, int *why);
+/* Counts a refusal (rc != GMK_OK) and passes rc on. */
+int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc);
+/* seq: the first number, where a is the shared agent; others have their own. */
+int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint32_t seq);
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick,
+                   uint32_t seq);
+uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, uint32_t seq, int *why);
 void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
 /* Queues an accepted cell again or for the first time; never refuses for want of queue
  * room, false for want of memory. */
@@ -260,13 +264,16 @@ GMK_FN bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
     return true;
 }
 
-/* Fills a cell from a user's task: runtime fields set, runtime flags cleared. The seq of
- * a shared agent is stamped when the ring position is known. */
+/* Fills a cell from a user's task: runtime fields set, runtime flags cleared. */
+GMK_FN void gmki_stamp_seq(gmk_cell_t *c, const gmk_task_t *t, uint32_t seq)
+{
+    gmk_cell_write(c, t, t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG), seq);
+}
+
+/* The same with the agent's next number. pre: not the shared agent. */
 GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
 {
-    uint32_t flags = t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG);
-
-    gmk_cell_write(c, t, flags, GMK_UNLIKELY(a->obs.shared) ? 0 : gmki_seq(a));
+    gmki_stamp_seq(c, t, gmki_seq(a));
 }
 
 /* A task that a handler made, valid. */

@@ -15,12 +15,13 @@ int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
     a = ctx->agent;
     rc = gmki_check_task(a->sched, t);
     if (GMK_UNLIKELY(rc != GMK_OK))
-        return rc;
+        return gmki_answer(a, t, rc);
     if (GMK_LIKELY(a->wq != NULL))
         return gmki_spawn(a, t);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
-    gmki_submit(a, t, 1, &rc);
+    gmki_submit(a, t, 1, 0, &rc);
+    gmki_answer(a, t, rc);
     gmki_leave(a);
     return rc;
 }
@@ -35,10 +36,10 @@ int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)
     a = ctx->agent;
     rc = gmki_check_task(a->sched, t);
     if (rc != GMK_OK)
-        return rc;
+        return gmki_answer(a, t, rc);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
-    rc = gmki_send_worker(a, t, worker);
+    rc = gmki_answer(a, t, gmki_send_worker(a, t, worker, 0));
     gmki_leave(a);
     return rc;
 }
@@ -49,10 +50,10 @@ static int set_timer(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t due, bool is_tick)
     int rc = gmki_check_task(a->sched, t);
 
     if (rc != GMK_OK)
-        return rc;
+        return gmki_answer(a, t, rc);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
-    rc = gmki_set_timer(a, t, due, is_tick);
+    rc = gmki_answer(a, t, gmki_set_timer(a, t, due, is_tick, 0));
     gmki_leave(a);
     return rc;
 }
