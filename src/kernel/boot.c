@@ -70,7 +70,8 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
     c->mods.error = h->error;
     gmk_hal_lock_init(&c->mods.lock);
     c->mods.handlers = gmk_hal_calloc(GMK_MAX_HANDLERS, sizeof(gmki_handler_t));
-    if (c->mods.handlers == NULL)
+    c->mods.fails = gmk_hal_calloc(GMK_MAX_HANDLERS, sizeof(gmki_fails_t));
+    if (c->mods.handlers == NULL || c->mods.fails == NULL)
         return refuse(h, GMK_ALLOC_FAIL, "no memory for the dispatch table");
     if ((rc = add_modules(k, mods, n_mods)) != GMK_OK ||
         (rc = gmki_mod_validate(&c->mods)) != GMK_OK)

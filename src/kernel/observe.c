@@ -246,7 +246,7 @@ int gmk_mod_reset(gmk_kernel_t *handle, uint32_t type)
 
         if (h->type != type)
             continue;
-        h->n_fails = 0;
+        k->core.mods.fails[i].n = 0;
         gmk_store_rel(&h->poisoned, 0, GMK_DEV); /* sync: module.poison */
         found = true;
     }

@@ -58,15 +58,16 @@ void gmki_mod_fini_all(gmki_agent_t *a, gmki_mod_reg_t *r)
 bool gmki_poison_count(gmki_mod_reg_t *r, uint32_t handler, uint64_t tick)
 {
     gmki_handler_t *h = &r->handlers[handler];
+    gmki_fails_t *f = &r->fails[handler];
     uint64_t oldest;
     bool poisons;
 
     gmk_hal_lock_acquire(&r->lock);
-    h->fail_ticks[h->n_fails % GMKI_POISON_SLOTS] = tick;
-    h->n_fails++;
+    f->ticks[f->n % GMKI_POISON_SLOTS] = tick;
+    f->n++;
     /* The slot written next holds the failure GMK_POISON_RATE failures ago. */
-    oldest = h->fail_ticks[h->n_fails % GMKI_POISON_SLOTS];
-    poisons = h->n_fails >= GMKI_POISON_SLOTS && tick - oldest < GMK_POISON_WINDOW &&
+    oldest = f->ticks[f->n % GMKI_POISON_SLOTS];
+    poisons = f->n >= GMKI_POISON_SLOTS && tick - oldest < GMK_POISON_WINDOW &&
               gmk_load_rlx(&h->poisoned, GMK_DEV) == 0; /* relaxed: the lock is held */
     if (poisons)
         gmk_store_rel(&h->poisoned, 1, GMK_DEV); /* sync: module.poison */

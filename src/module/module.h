@@ -12,6 +12,7 @@
 
 #define GMKI_POISON_SLOTS (GMK_POISON_RATE + 1u)
 
+/* One line: what dispatch reads. */
 typedef struct gmki_handler {
     GMK_ALIGNAS(GMK_CACHE_LINE) gmk_handler_fn fn;
     void *user;
@@ -21,10 +22,15 @@ typedef struct gmki_handler {
     uint32_t max_yields;
     gmk_a32_t poisoned;
     uint64_t budget_ns;
-    /* Ticks of the latest failures, under the registry's lock. */
-    uint64_t fail_ticks[GMKI_POISON_SLOTS];
-    uint64_t n_fails;
 } gmki_handler_t;
+
+GMK_STATIC_ASSERT(sizeof(gmki_handler_t) == GMK_CACHE_LINE, "the dispatch table has a line each");
+
+/* Ticks of the latest failures of a handler, under the registry's lock. */
+typedef struct gmki_fails {
+    uint64_t ticks[GMKI_POISON_SLOTS];
+    uint64_t n;
+} gmki_fails_t;
 
 typedef struct gmki_mod_reg {
     gmk_sched_t *sched;
@@ -33,6 +39,7 @@ typedef struct gmki_mod_reg {
     uint32_t n_mods;
     uint32_t n_ready; /* modules whose init has succeeded */
     gmki_handler_t *handlers;
+    gmki_fails_t *fails; /* by handler index */
     uint32_t n_handlers;
     gmk_hal_lock_t lock; /* failure windows */
     char *error;         /* the boot's story, GMKI_ERROR_BYTES */

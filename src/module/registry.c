@@ -305,5 +305,6 @@ int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r)
 void gmki_mod_fini(gmki_mod_reg_t *r)
 {
     gmk_hal_free(r->handlers);
+    gmk_hal_free(r->fails);
     r->handlers = NULL;
 }

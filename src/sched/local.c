@@ -95,6 +95,12 @@ void gmki_offer(gmki_agent_t *a)
         gmki_share(a);
 }
 
+int gmki_spawn_offer(gmki_agent_t *a)
+{
+    gmki_offer(a);
+    return GMK_OK;
+}
+
 /* Moves up to n cells from a shared queue to the fifo. */
 static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n)
 {

@@ -66,7 +66,7 @@ typedef struct gmki_wq {
     gmk_hal_park_t park;
     /* Written by the owner, read by anybody. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t heartbeat;
-    gmk_a32_t current; /* handler index + 1 while one runs */
+    gmk_a32_t current; /* index + 1 of the handler that runs or ran last; 0: idle */
     gmk_a32_t exited;
     gmk_a32_t frozen;
 } gmki_wq_t;
@@ -131,9 +131,8 @@ struct gmki_agent {
     gmki_wq_t *wq; /* null: not a worker */
     uint32_t seq_next, seq_end;
     /* What the running handler asked for; set by the worker floor. */
-    bool yielded;
+    bool yielded; /* set by a yield, cleared when it is honoured */
     uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
-    uint32_t handler;  /* index of the running handler */
     void *group;       /* serial group being drained, null for direct and parallel work */
     bool in_task;      /* ctx.task stands in a cell */
     gmki_obs_t obs;
@@ -276,6 +275,9 @@ GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
     gmki_stamp_seq(c, t, gmki_seq(a));
 }
 
+/* Stealable work for those who are idle; ends a spawn, so that its call is a jump. */
+int gmki_spawn_offer(gmki_agent_t *a);
+
 /* A task that a handler made, valid. */
 GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
 {
@@ -283,12 +285,13 @@ GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
 
     if (GMK_UNLIKELY(GMK_PRIORITY(t->flags) < a->priority || gmki_local_count(q) >= q->limit))
         return gmki_spawn_shared(a, t);
-    gmki_stamp(a, &q->stack_cells[q->stack.newest & q->stack.mask], t);
+    gmk_cell_write(&q->stack_cells[q->stack.newest & q->stack.mask], t,
+                   t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG), gmki_seq(a));
     q->stack.newest++;
-    gmki_accept(a, t->tenant, 1);
+    gmk_count_add(&a->obs.rows[t->tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], 1);
     /* relaxed: a hint; this worker is awake and looks again before every task */
     if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
-        gmki_offer(a);
+        return gmki_spawn_offer(a);
     return GMK_OK;
 }
 

@@ -5,6 +5,19 @@
  * Source: SPEC SDK-3 to SDK-7, V-42, V-44. */
 #include "worker/worker.h"
 
+/* gmk_emit of an attached thread. */
+static GMK_NOINLINE int emit_host(gmki_agent_t *a, gmk_task_t *t)
+{
+    int rc;
+
+    if (!gmki_enter(a))
+        return GMK_E_HALTING;
+    gmki_submit(a, t, 1, 0, &rc);
+    gmki_answer(a, t, rc);
+    gmki_leave(a);
+    return rc;
+}
+
 int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
 {
     gmki_agent_t *a;
@@ -18,12 +31,7 @@ int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
         return gmki_answer(a, t, rc);
     if (GMK_LIKELY(a->wq != NULL))
         return gmki_spawn(a, t);
-    if (!gmki_enter(a))
-        return GMK_E_HALTING;
-    gmki_submit(a, t, 1, 0, &rc);
-    gmki_answer(a, t, rc);
-    gmki_leave(a);
-    return rc;
+    return emit_host(a, t);
 }
 
 int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)
@@ -88,7 +96,7 @@ bool gmk_budget_spent(gmk_ctx_t *ctx)
     const gmki_agent_t *a = ctx->agent;
 
     return a->in_task && gmk_hal_now_ns() - a->obs.now >=
-                             gmki_core(a->sched)->mods.handlers[a->handler].budget_ns;
+                             gmki_core(a->sched)->mods.handlers[gmki_current(a)].budget_ns;
 }
 
 /* The cell around ctx->task, null where no task runs. */

@@ -24,7 +24,7 @@ void gmki_lose(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason)
 static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
                                         uint32_t reason_and_code)
 {
-    uint32_t handler = a->handler;
+    uint32_t handler = gmki_current(a);
 
     gmki_hrow_add(a, handler, GMKI_HROW_FAILED);
     if (gmki_poison_count(&k->mods, handler, gmki_tick(a->sched, a->obs.now)))
@@ -36,7 +36,7 @@ static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cel
 
 static enum gmki_outcome yielded(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
-    const gmki_handler_t *h = &k->mods.handlers[a->handler];
+    const gmki_handler_t *h = &k->mods.handlers[gmki_current(a)];
 
     if (c->task.yield_count != UINT16_MAX)
         c->task.yield_count++;
@@ -45,7 +45,7 @@ static enum gmki_outcome yielded(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
         gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_LIMITS, 1);
         return handler_failed(a, k, c, GMK_ERR_YIELD_LIMIT);
     }
-    gmki_hrow_add(a, a->handler, GMKI_HROW_YIELDS);
+    gmki_hrow_add(a, gmki_current(a), GMKI_HROW_YIELDS);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_YIELDED, 1);
     gmki_trace_task(&a->obs, TASK_YIELD, &c->task, a->obs.agent, c->task.seq);
     return GMKI_AGAIN;
@@ -61,7 +61,7 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
     if (c->retries < 6)
         delay = gmk_min64(delay, 1ull << c->retries);
     c->retries++;
-    gmki_hrow_add(a, a->handler, GMKI_HROW_RETRIES);
+    gmki_hrow_add(a, gmki_current(a), GMKI_HROW_RETRIES);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_RETRIED, 1);
     gmki_trace_task(&a->obs, TASK_RETRY, &c->task, a->obs.agent, c->task.seq);
     /* A still tick never comes due; a full event queue must not lose the task. */
@@ -73,6 +73,7 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 /* All ends but the plain good one. */
 enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, int rc)
 {
+    a->yielded = false;
     if (rc == GMK_OK)
         return yielded(a, k, c);
     if (rc == GMK_RETRY)

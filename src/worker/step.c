@@ -15,21 +15,26 @@ static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
     return 0;
 }
 
-/* Runs what a cell holds; returns how many deliveries ran. */
-GMK_FN uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t budget)
+/* Runs a task; a yielded one goes back into a queue. */
+GMK_FN void run_task(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)
 {
-    uint32_t handler;
-
-    if (c->task.flags & GMK_TF_ACTIVATION)
-        return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
-    if (GMK_UNLIKELY(c->task.flags & GMK_TF_BOUND) && c->chan_seq != a->obs.agent + 1)
-        return astray(a, c);
-    handler = c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type];
     if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN && !gmki_place_yield(a, c)) {
         gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
         gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_OVERFLOWS, 1);
         gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
     }
+}
+
+/* Runs what a cell holds; returns how many deliveries ran. */
+static GMK_NOINLINE uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
+                                      uint32_t budget)
+{
+    if (c->task.flags & GMK_TF_ACTIVATION)
+        return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
+    if (GMK_UNLIKELY(c->task.flags & GMK_TF_BOUND) && c->chan_seq != a->obs.agent + 1)
+        return astray(a, c);
+    run_task(a, k, c,
+             c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type]);
     return 1;
 }
 
@@ -99,7 +104,12 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
         if (GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1) &&
             gmki_local_count(q) != 0)
             gmki_share(a);
-        n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
+        if (GMK_LIKELY((c.task.flags & GMK_TF_RUNTIME_MASK) == 0 && c.sub == 0)) {
+            run_task(a, k, &c, k->sched.type_handler[c.task.type]);
+            n++;
+        } else {
+            n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
+        }
     }
     return n;
 }
@@ -127,7 +137,8 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
 
         q->batch = (uint32_t)gmk_min64(gmk_min64(fits, 2 * (uint64_t)q->batch), k->sched.max_batch);
         q->batch = gmk_max32(q->batch, 1);
-        if (spent > k->mods.handlers[a->handler].budget_ns * q->last_n) {
+        if (gmki_current(a) != GMKI_IDLE &&
+            spent > k->mods.handlers[gmki_current(a)].budget_ns * q->last_n) {
             gmki_count(&a->obs, 0, GMK_METRIC_BUDGET_OVERRUNS, 1);
             gmki_trace(&a->obs, BUDGET_OVERRUN, NULL, a->obs.agent, (uint32_t)(spent / 1000));
         }

@@ -48,6 +48,13 @@ GMK_FN void gmki_hrow_add(gmki_agent_t *a, uint32_t handler, uint32_t what)
     gmk_count_add(&a->handler_rows[handler * GMKI_HROW_WORDS + what], 1);
 }
 
+/* The handler that runs or ran last on a worker; GMKI_IDLE after a pause. */
+#define GMKI_IDLE UINT32_MAX
+GMK_FN uint32_t gmki_current(const gmki_agent_t *a)
+{
+    return gmk_load_rlx(&a->wq->current, GMK_DEV) - 1; /* relaxed: the worker's own */
+}
+
 /* Runs one delivery and accounts for it. */
 GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
                                        uint32_t handler)
@@ -59,9 +66,7 @@ GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell
     a->ctx.task = &c->task;
     a->ctx.user = h->user;
     a->obs.module = h->module;
-    a->handler = handler;
     a->priority = GMK_PRIORITY(c->task.flags);
-    a->yielded = false;
     gmk_store_rlx(&a->wq->current, handler + 1, GMK_DEV); /* relaxed: for a person to read */
     if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) /* sync: module.poison */
         return gmki_skip_poisoned(a, k, c);
