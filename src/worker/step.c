@@ -7,6 +7,8 @@
  * Source: SPEC SC-9 to SC-14, CH-51; ARCHITECTURE R3, R9, R10. */
 #include "worker/worker.h"
 
+#define LINGER_LOOKS 32u
+
 /* A task bound to another worker, which found no room in that one's inbox. */
 static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
 {
@@ -94,16 +96,17 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
     gmk_cell_t c;
     uint32_t n = 0;
 
+    /* relaxed: a hint; work that stays private is still run here. Once a batch is enough:
+     * one is worth little time, or has one task. */
+    if (GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1) &&
+        gmki_local_count(q) > 1)
+        gmki_share(a);
     while (n < limit) {
         if (GMK_UNLIKELY(++q->takes >= GMK_AGING_INTERVAL))
             n += run_older(a, k);
         if (!gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) &&
             !gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
             break;
-        /* relaxed: a hint; work that stays private is still run here */
-        if (GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1) &&
-            gmki_local_count(q) != 0)
-            gmki_share(a);
         if (GMK_LIKELY((c.task.flags & GMK_TF_RUNTIME_MASK) == 0 && c.sub == 0)) {
             run_task(a, k, &c, k->sched.type_handler[c.task.type]);
             n++;
@@ -191,6 +194,18 @@ static bool go_on(gmki_agent_t *a)
     return (control & GMKI_STOP) == 0;
 }
 
+/* Looks on for about a microsecond before it counts as idle: between two submits of a
+ * busy sender the idle word, which every sender touches, is then left alone. */
+static bool linger(const gmki_agent_t *a, const gmki_core_t *k)
+{
+    for (uint32_t i = 0; i < LINGER_LOOKS; i++) {
+        if (gmki_work_visible(&k->sched, a->wq))
+            return true;
+        gmk_pause();
+    }
+    return false;
+}
+
 static void idle(gmki_agent_t *a, gmki_core_t *k)
 {
     gmk_sched_t *s = &k->sched;
@@ -221,7 +236,7 @@ void *gmki_worker_loop(void *agent)
     a->obs.now = gmk_hal_now_ns();
     a->in_task = true;
     while (go_on(a))
-        if (gmki_worker_step(a, k) == 0)
+        if (gmki_worker_step(a, k) == 0 && !linger(a, k))
             idle(a, k);
     gmk_store_rel(&a->wq->exited, 1, GMK_DEV); /* sync: worker.exited */
     gmk_hal_park_wake(&k->sched.quiet);
