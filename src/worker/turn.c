@@ -99,9 +99,9 @@ static void run_channel(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_c
 
 /* One round over the channels, from where the last turn's budget ended, so that a busy
  * channel starves no other. */
-static void run_channels(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+static void run_channels(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t first,
+                         turn_t *t)
 {
-    uint32_t first = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
     uint32_t start = g->next_chan != 0 ? g->next_chan : first;
     uint32_t id = start;
 
@@ -156,10 +156,17 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
 static uint32_t serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
 {
     turn_t t = {.budget = budget};
+    /* The list before the binding: a channel seen here was bound before it was listed. */
+    uint32_t first = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
+    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV);    /* sync: chan.bind */
 
+    if (GMK_UNLIKELY(worker != GMK_NO_WORKER && worker != a->obs.agent)) {
+        gmki_group_activate(a, &k->chan, g); /* bound since it was placed */
+        return 0;
+    }
     if (gmki_outbox_flush(a, &k->chan, g, &t.blocked)) {
         run_resumed(a, k, g, &t);
-        run_channels(a, k, g, &t);
+        run_channels(a, k, g, first, &t);
         if (gmk_lq_count(&g->outbox) != 0)
             gmki_outbox_flush(a, &k->chan, g, &t.blocked);
     }
