@@ -101,20 +101,27 @@ int gmki_spawn_offer(gmki_agent_t *a)
     return GMK_OK;
 }
 
-/* Moves up to n cells from a shared queue to the fifo. */
-static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n)
+/* Moves up to n cells from a shared queue into the local queue: into the fifo, but a
+ * spawned task from somebody's stealable part goes among the spawned again, so that
+ * task trees stay depth first wherever they run. */
+static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n, bool local)
 {
-    uint32_t want = gmk_min32(n, gmk_lq_room(&q->fifo));
+    uint32_t room = gmk_min32(gmk_lq_room(&q->fifo), gmk_lq_room(&q->stack));
+    uint32_t want = gmk_min32(n, room);
     uint32_t pos;
     uint32_t k;
 
     if (want == 0)
         return 0;
     k = gmk_mpmc_take(&from->ring, from->cells, GMK_CELL_STRIDE, want, &pos, GMK_DEV);
-    for (uint32_t i = 0; i < k; i++)
-        if (!gmk_lq_push_newest(&q->fifo, q->fifo_cells,
-                                &from->cells[(pos + i) & from->ring.mask_c]))
-            GMK_ASSERT(false, "no more is taken than there is room");
+    for (uint32_t i = 0; i < k; i++) {
+        const gmk_cell_t *c = &from->cells[(pos + i) & from->ring.mask_c];
+        bool ok = local && gmki_is_spawned(c)
+                      ? gmk_lq_push_newest(&q->stack, q->stack_cells, c)
+                      : gmk_lq_push_newest(&q->fifo, q->fifo_cells, c);
+
+        GMK_ASSERT(ok, "no more is taken than there is room");
+    }
     if (k != 0)
         gmk_mpmc_release(&from->ring, from->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
     return k;
@@ -159,22 +166,22 @@ uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
     uint32_t k;
     uint32_t share;
 
-    k = fetch(q, &q->shared, want);
+    k = fetch(q, &q->shared, want, true);
     if (k == 0 && q->spill.count != 0) {
         gmki_unspill(a);
         k = gmk_lq_count(&q->fifo);
     }
     if (k == 0)
-        k = fetch(q, &s->overflow, want);
+        k = fetch(q, &s->overflow, want, false);
     if (k == 0)
-        k = fetch(q, &s->acts, 1);
+        k = fetch(q, &s->acts, 1, false);
     if (k != 0)
         return k;
     r = rq_pick(s, q);
     if (r == NULL)
         return 0;
     share = gmk_mpmc_count(&r->ring, GMK_DEV) / s->n_workers + 1;
-    return fetch(q, r, gmk_min32(want, share));
+    return fetch(q, r, gmk_min32(want, share), false);
 }
 
 uint32_t gmki_steal(gmki_agent_t *a)
@@ -190,7 +197,7 @@ uint32_t gmki_steal(gmki_agent_t *a)
 
         if (victim == a->wq || have == 0)
             continue;
-        k = fetch(a->wq, &victim->shared, gmk_min32((have + 1) / 2, GMK_STEAL_MAX));
+        k = fetch(a->wq, &victim->shared, gmk_min32((have + 1) / 2, GMK_STEAL_MAX), true);
         if (k != 0) {
             gmki_count(&a->obs, 0, GMK_METRIC_TASKS_STOLEN, k);
             return k;

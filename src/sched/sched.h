@@ -214,6 +214,13 @@ bool gmki_freeze(gmk_sched_t *s, uint64_t timeout_ns);
 void gmki_thaw(gmk_sched_t *s);
 void gmki_freeze_point(gmki_agent_t *a);
 
+/* A task that has not run yet and drains no mailbox: newest first is its order. */
+GMK_FN bool gmki_is_spawned(const gmk_cell_t *c)
+{
+    return (c->task.flags & GMK_TF_ACTIVATION) == 0 && c->task.yield_count == 0 &&
+           c->retries == 0;
+}
+
 GMK_FN uint32_t gmki_local_count(const gmki_wq_t *q)
 {
     return gmk_lq_count(&q->stack) + gmk_lq_count(&q->fifo);
