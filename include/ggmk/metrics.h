@@ -38,8 +38,7 @@ const char *gmk_metric_text(uint32_t metric_id);
  * Three words are not kept but follow from others, so that the hot path writes less:
  *   ENQUEUED = ACCEPTED + YIELDED + RETRIED
  *   DISPATCHED = COMPLETED + FAILED + YIELDED + RETRIED - POISON_SKIPS
- *   DEQUEUED = DISPATCHED + POISON_SKIPS
- * Bit 63 of ACCEPTED marks a row that is closed to submission. */
+ *   DEQUEUED = DISPATCHED + POISON_SKIPS */
 typedef struct gmk_metrics_map {
     const void *base;
     uint64_t stride;

@@ -8,8 +8,7 @@ static uint64_t sum(const gmki_kernel_t *k, uint32_t metric)
     uint64_t n = 0;
 
     for (uint32_t r = 0; r < k->n_agents * k->cfg.n_tenants; r++)
-        n += gmk_load_acq(&k->rows[r * GMKI_ROW_WORDS + metric], GMK_DEV) & /* sync: obs.settled */
-             ~GMKI_CLOSED;
+        n += gmk_load_acq(&k->rows[r * GMKI_ROW_WORDS + metric], GMK_DEV); /* sync: obs.settled */
     return n;
 }
 

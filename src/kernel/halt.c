@@ -13,13 +13,8 @@ void gmki_gate_shut(gmki_handle_t *h)
 /* Refuses work from outside from here on, and waits for the calls inside. */
 static void close_outside(gmki_kernel_t *k)
 {
-    gmki_agent_t *out = gmki_outside(k);
-
     gmki_gate_shut((gmki_handle_t *)k->handle);
     gmk_xchg_sc(&k->core.sched.closed, 1, GMK_DEV); /* sync: sched.closed */
-    for (uint32_t t = 0; t < k->cfg.n_tenants; t++)
-        gmk_or_sc(&out->obs.rows[t * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], GMKI_CLOSED,
-                  GMK_DEV); /* sync: sched.closed */
     for (uint32_t i = k->cfg.n_workers; i + 1 < k->n_agents; i++)
         while (k->agents[i] != NULL &&
                gmk_add_sc(&k->agents[i]->busy, 0, GMK_DEV) != 0) /* sync: host.busy */

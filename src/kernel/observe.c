@@ -7,9 +7,7 @@
 
 static uint64_t base_metric(const gmki_kernel_t *k, uint32_t id, uint32_t row)
 {
-    uint64_t v = gmk_load_acq(&k->rows[row * GMKI_ROW_WORDS + id], GMK_DEV); /* sync: obs.settled */
-
-    return v & ~GMKI_CLOSED;
+    return gmk_load_acq(&k->rows[row * GMKI_ROW_WORDS + id], GMK_DEV); /* sync: obs.settled */
 }
 
 /* One counter of one row; three follow from others (metrics.h). */

@@ -9,14 +9,8 @@
 
 void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
 {
-    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
-
-    if (n == 0)
-        return;
-    if (a->obs.shared)
-        gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: a count; the audit reads it at rest */
-    else
-        gmk_count_add(c, 0 - (uint64_t)n);
+    if (n != 0)
+        gmki_count(&a->obs, tenant, GMK_METRIC_TASKS_ACCEPTED, 0 - (uint64_t)n);
 }
 
 /* Pushes up to n cells of one priority to the ready queue and wakes. */
@@ -82,16 +76,6 @@ bool gmki_place_yield(gmki_agent_t *a, const gmk_cell_t *c)
     return overflow_push(a, c) || gmki_spill_put(a, c);
 }
 
-bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n)
-{
-    gmk_a64_t *c = &a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
-
-    if (GMK_LIKELY((gmk_add_sc(c, n, GMK_DEV) & GMKI_CLOSED) == 0)) /* sync: sched.closed */
-        return true;
-    gmk_sub_rlx(c, n, GMK_DEV); /* relaxed: undoes the line above */
-    return false;
-}
-
 int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc)
 {
     uint32_t tenant = t != NULL && t->tenant < a->sched->n_tenants ? t->tenant : 0;
@@ -121,8 +105,7 @@ int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint
 
     if (gmk_mpmc_count(&q->ring, GMK_DEV) >= q->cap - q->cap / 4)
         return GMK_E_FULL;
-    if (!gmki_accept(a, t->tenant, 1))
-        return GMK_E_HALTING;
+    gmki_accept(a, t->tenant, 1);
     gmki_stamp_seq(&c, t, a->obs.shared ? seq : gmki_seq(a));
     c.task.flags |= GMK_TF_BOUND;
     c.chan_seq = worker + 1; /* whose it is; direct work has no channel position */
@@ -159,8 +142,7 @@ int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_t
 {
     gmk_cell_t c;
 
-    if (!gmki_accept(a, t->tenant, 1))
-        return GMK_E_HALTING;
+    gmki_accept(a, t->tenant, 1);
     gmki_stamp_seq(&c, t, a->obs.shared ? seq : gmki_seq(a));
     if (gmki_place_event(a, &c, due, is_tick))
         return GMK_OK;
@@ -196,10 +178,7 @@ uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, uint32_t 
 
         if (run == 0)
             break;
-        if (!gmki_accept(a, t[done].tenant, run)) {
-            *why = GMK_E_HALTING;
-            break;
-        }
+        gmki_accept(a, t[done].tenant, run);
         k = GMK_FAULT(GMK_FAULT_QUEUE)
                 ? 0
                 : gmk_mpmc_claim(&q->ring, q->cells, GMK_CELL_STRIDE, run, &pos, GMK_DEV);

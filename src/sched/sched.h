@@ -22,7 +22,6 @@
 #define GMKI_NO_HANDLER UINT16_MAX
 #define GMKI_TYPES 256u
 #define GMKI_NEVER UINT64_MAX
-#define GMKI_CLOSED (1ull << 63) /* in the ACCEPTED word of an outside row */
 
 /* A shared queue of cells. */
 typedef struct gmki_queue {
@@ -158,7 +157,6 @@ bool gmki_enter(gmki_agent_t *a);
 void gmki_leave(gmki_agent_t *a);
 
 /* enqueue.c, with the inline part below: the one place that stamps, places, wakes. */
-bool gmki_accept_shared(gmki_agent_t *a, uint32_t tenant, uint32_t n);
 int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t);
 /* Counts a refusal (rc != GMK_OK) and passes rc on. */
 int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc);
@@ -261,13 +259,10 @@ GMK_FN uint32_t gmki_seq(gmki_agent_t *a)
     return a->seq_next++;
 }
 
-/* Raises the ACCEPTED count of a delivery taken on; false: closed to outsiders. */
-GMK_FN bool gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
+/* Counts n deliveries taken on. Halt has shut out whoever could still come from outside. */
+GMK_FN void gmki_accept(gmki_agent_t *a, uint32_t tenant, uint32_t n)
 {
-    if (GMK_UNLIKELY(a->obs.shared))
-        return gmki_accept_shared(a, tenant, n);
-    gmk_count_add(&a->obs.rows[tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], n);
-    return true;
+    gmki_count(&a->obs, tenant, GMK_METRIC_TASKS_ACCEPTED, n);
 }
 
 /* Fills a cell from a user's task: runtime fields set, runtime flags cleared. */
