@@ -75,6 +75,8 @@ void gmki_report(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t chan, const gmk_ce
     t.payload_len = sizeof(e->record);
     t.meta0 = reason_and_code | (uint64_t)c->task.type << 32;
     t.meta1 = c->task.channel | (uint64_t)c->task.seq << 32;
-    if (gmki_chan_push(a, r, ch, &t, 1) == 0)
+    if (gmki_chan_push(a, r, ch, &t, 1) == 0) {
+        gmki_count(&a->obs, c->task.tenant, GMK_METRIC_ENVELOPES_LOST, 1);
         gmki_payload_release(&a->cache, &e->record);
+    }
 }
