@@ -748,6 +748,7 @@ GMK_TEST(chan_find_and_fix_type_codes)
     id = (uint32_t)open_slots("t", 2);
     gmk_test_assert_eq(gmk_chan_fix_type(env.ctx, id, 0), GMK_E_INVALID);
     gmk_test_assert_eq(gmk_chan_fix_type(env.ctx, id, 256), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_chan_fix_type(env.ctx, id, GMK_TYPE_SYS_FIRST), GMK_E_INVALID);
     gmk_test_assert_eq(gmk_chan_fix_type(NULL, id, T_MSG), GMK_E_INVALID);
     gmk_test_assert_eq(gmk_chan_fix_type(env.ctx, 0, T_MSG), GMK_CHAN_CLOSED);
     gmk_test_assert_eq(gmk_chan_fix_type(env.ctx, id + 1, T_MSG), GMK_CHAN_CLOSED);

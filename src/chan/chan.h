@@ -19,6 +19,7 @@
 #define GMKI_MAX_GROUPS (GMK_MAX_MODULES + GMK_MAX_CHANNELS)
 #define GMKI_MAX_SUBS (GMK_MAX_CHANNELS * GMK_MAX_CHAN_SUBS + 1)
 #define GMKI_ANY_TYPE 0u
+#define GMKI_MAX_SLOTS (1u << 24)
 
 typedef struct gmki_group {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t pending;

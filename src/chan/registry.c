@@ -109,6 +109,8 @@ int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type)
 
     if (type == GMKI_ANY_TYPE)
         return GMK_OK;
+    if (type >= GMK_TYPE_SYS_FIRST)
+        return GMK_E_INVALID;
     if (gmk_cas_ar(&c->msg_type, &have, type, GMK_DEV) || have == type) /* sync: chan.type */
         return GMK_OK;
     return GMK_CHAN_TYPE_MISMATCH;
@@ -144,7 +146,8 @@ int gmki_chan_open(gmk_chan_reg_t *r, const char *name, uint32_t mode, uint32_t 
 
     if (name == NULL || *name == '\0' || name_len(name) == GMK_MAX_CHAN_NAME || type > 255)
         return GMK_E_INVALID;
-    if ((mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)) != 0 || slots > 1u << 24)
+    if ((mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)) != 0 ||
+        slots > GMKI_MAX_SLOTS)
         return GMK_E_INVALID;
     if (mode & GMK_CHAN_FANOUT)
         return GMK_E_UNSUPPORTED;

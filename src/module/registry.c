@@ -97,7 +97,7 @@ static int check_handler(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_han
     if (h->fn == NULL)
         return wrong_type(r, m, h->type, " with a null handler: set .fn");
     if (h->type == 0 || h->type >= GMKI_TYPES)
-        return wrong_type(r, m, h->type, ", out of range: valid types are 1..255");
+        return wrong_type(r, m, h->type, ", out of range: valid types are 1..239");
     if (h->type >= GMK_TYPE_SYS_FIRST && !consumes(m, h->type))
         return wrong_type(r, m, h->type,
                           ", a system message type, without consuming it: use 1..239");
@@ -160,19 +160,40 @@ static int route_type(gmki_mod_reg_t *r, uint32_t type)
     return GMK_OK;
 }
 
-static int check_decl(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d)
+static int check_name(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d)
 {
-    uint32_t ends = d->direction & (GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME);
+    size_t n = 0;
 
     if (d->name == NULL || d->name[0] == '\0')
         return wrong_chan(r, m, d, "without a name: name it");
+    while (n < GMK_MAX_CHAN_NAME && d->name[n] != '\0')
+        n++;
+    return n < GMK_MAX_CHAN_NAME ? GMK_OK
+                                 : wrong_chan(r, m, d, ", a name too long: use 63 characters");
+}
+
+static int check_decl(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d)
+{
+    uint32_t ends = d->direction & (GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME);
+    int rc = check_name(r, m, d);
+
+    if (rc != GMK_OK)
+        return rc;
     if (ends == 0 ||
         (d->direction & ~(GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME | GMK_CHAN_PARALLEL)) != 0)
         return wrong_chan(r, m, d, "with a bad direction: use GMK_CHAN_PRODUCE or _CONSUME");
+    if (ends == GMK_CHAN_PRODUCE && d->direction != ends)
+        return wrong_chan(r, m, d, "as a parallel producer: GMK_CHAN_PARALLEL is its consumer's");
     if (d->mode & GMK_CHAN_FANOUT)
         return wrong_chan(r, m, d, "as fan-out, which this release does not have: use P2P");
+    if ((d->mode & ~(GMK_CHAN_P2P | GMK_CHAN_LOSSLESS)) != 0)
+        return wrong_chan(r, m, d, "with an unknown mode: use GMK_CHAN_P2P");
+    if ((d->guarantee & ~GMK_CHAN_LOSSLESS) != 0)
+        return wrong_chan(r, m, d, "with an unknown guarantee: use GMK_CHAN_LOSSY or _LOSSLESS");
     if (d->msg_type == 0 || d->msg_type >= GMKI_TYPES)
-        return wrong_chan(r, m, d, "with a message type out of range: valid are 1..255");
+        return wrong_chan(r, m, d, "with a message type out of range: valid are 1..239");
+    if (d->slots > GMKI_MAX_SLOTS)
+        return wrong_chan(r, m, d, "with too many slots: 16777216 are the most");
     return GMK_OK;
 }
 
@@ -229,26 +250,37 @@ static uint32_t declared_slots(const gmki_mod_reg_t *r, const char *name)
     return slots;
 }
 
-/* Which module first declared the channel with the given end. */
-static const char *other_end(const gmki_mod_reg_t *r, const char *name, const gmk_module_t *not_m,
-                             uint32_t end)
+/* Which module declared the channel, with one of the ends, before d did. */
+static const char *other_end(const gmki_mod_reg_t *r, const gmk_chan_decl_t *d, uint32_t ends)
 {
     for (uint32_t m = 0; m < r->n_mods; m++)
-        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++)
-            if (r->mods[m] != not_m && text_eq(r->mods[m]->channels[i].name, name) &&
-                (r->mods[m]->channels[i].direction & end) != 0)
+        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++) {
+            const gmk_chan_decl_t *o = &r->mods[m]->channels[i];
+
+            if (o == d)
+                return "the kernel";
+            if (text_eq(o->name, d->name) && (o->direction & ends) != 0)
                 return r->mods[m]->name;
+        }
     return "the kernel";
 }
 
-static int clash(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d,
-                 const char *what, const char *fix)
+/* The story of d against an earlier declaration: what, that module's name, fix. */
+static int clash(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d, uint32_t ends,
+                 const char *const what[2])
 {
-    wrong_chan(r, m, d, what);
-    gmki_error_text(r->error, other_end(r, d->name, m, GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME));
-    gmki_error_text(r->error, fix);
+    wrong_chan(r, m, d, what[0]);
+    gmki_error_text(r->error, other_end(r, d, ends));
+    gmki_error_text(r->error, what[1]);
     return GMK_E_WIRING;
 }
+
+static const char *const clash_type[2] = {"with another message type than module '",
+                                          "': agree on one type"};
+static const char *const clash_mode[2] = {"with another mode or guarantee than module '",
+                                          "': agree on one"};
+static const char *const clash_consumer[2] = {"as its consumer, and so does module '",
+                                              "': a P2P channel has one consumer"};
 
 static int wire_decl(gmki_agent_t *a, gmki_mod_reg_t *r, uint32_t module,
                      const gmk_chan_decl_t *d)
@@ -268,25 +300,29 @@ static int wire_decl(gmki_agent_t *a, gmki_mod_reg_t *r, uint32_t module,
                             declared_slots(r, d->name), d->msg_type);
     else if (sys->msg_type != d->msg_type || (d->direction & GMK_CHAN_PRODUCE) != 0)
         return wrong_chan(r, m, d, "wrongly: consume it with its own system message type");
+    if (sys == NULL && d->msg_type >= GMK_TYPE_SYS_FIRST)
+        return wrong_chan(r, m, d, "with a system message type: use 1..239");
     if (id == GMK_CHAN_TYPE_MISMATCH)
-        return clash(r, m, d, "with another message type than module '", "': agree on one type");
+        return clash(r, m, d, UINT32_MAX, clash_type);
     if (id == GMK_E_EXISTS)
-        return clash(r, m, d, "with another mode or guarantee than module '", "': agree on one");
+        return clash(r, m, d, UINT32_MAX, clash_mode);
     if (id < 0) {
-        wrong_chan(r, m, d, gmk_strerror(id));
-        return id == GMK_E_INVALID ? (int)GMK_E_WIRING : id;
+        wrong_chan(r, m, d, "and fails: ");
+        gmki_error_text(r->error, gmk_strerror(id));
+        return id;
     }
     if ((d->direction & GMK_CHAN_CONSUME) == 0)
         return GMK_OK;
     sub.chan = (uint32_t)id;
     rc = gmki_chan_subscribe(a, r->chan, &sub);
     if (rc == GMK_CHAN_ALREADY_BOUND)
-        return clash(r, m, d, "as its consumer, and so does module '",
-                     "': a P2P channel has one consumer");
+        return clash(r, m, d, GMK_CHAN_CONSUME, clash_consumer);
     if (rc == GMK_CHAN_TYPE_MISMATCH)
         return wrong_chan(r, m, d, "as consumer but has no handler of its message type: add one");
-    if (rc != GMK_OK)
-        wrong_chan(r, m, d, gmk_strerror(rc));
+    if (rc != GMK_OK) {
+        wrong_chan(r, m, d, "and fails: ");
+        gmki_error_text(r->error, gmk_strerror(rc));
+    }
     return rc;
 }
 
