@@ -1,0 +1,804 @@
+/* SPDX-License-Identifier: MIT
+ * Modules: wiring and its errors, routing, life cycle, poison, yields.
+ * Floor: tests. Source: SPEC MOD-1 to MOD-13, MOD-22 to MOD-25, V-20, V-31, V-33, V-35,
+ * V-58; ARCHITECTURE R6. */
+#include "chan_env.h"
+#include "kernel/kernel.h"
+
+static env_t env;
+
+static int on_ok(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    return GMK_OK;
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (; *text != '\0'; text++) {
+        size_t i = 0;
+
+        while (part[i] != '\0' && text[i] == part[i])
+            i++;
+        if (part[i] == '\0')
+            return true;
+    }
+    return part[0] == '\0';
+}
+
+/* Wrong declarations. --------------------------------------------------------------- */
+
+#define P2P GMK_CHAN_P2P
+#define PRODUCE GMK_CHAN_PRODUCE
+#define CONSUME GMK_CHAN_CONSUME
+#define NAME_64 "n2345678901234567890123456789012345678901234567890123456789012.4"
+
+#define HANDLERS(...) (gmk_handler_reg_t[]){__VA_ARGS__}
+#define DECLS(...) (gmk_chan_decl_t[]){__VA_ARGS__}
+#define H(t) {.type = (t), .fn = on_ok, .name = "h"}
+#define D(n, dir, t) {.name = (n), .direction = (dir), .msg_type = (t)}
+
+typedef struct wrong {
+    gmk_module_t mods[3];
+    uint32_t n;
+    const char *says[4]; /* each must be in the story */
+} wrong_t;
+
+#define ALPHA(...) {.name = "alpha", __VA_ARGS__}
+#define BETA(...) {.name = "beta", __VA_ARGS__}
+#define GAMMA(...) {.name = "gamma", __VA_ARGS__}
+#define HS(n, ...) .handlers = HANDLERS(__VA_ARGS__), .n_handlers = (n)
+#define DS(n, ...) .channels = DECLS(__VA_ARGS__), .n_channels = (n)
+#define ONE_DECL(...) ALPHA(HS(1, H(1)), DS(1, {__VA_ARGS__}))
+
+/* Refused with GMK_E_WIRING, each with a story of its own. */
+static void refuse(const wrong_t *w, char *story)
+{
+    static gmk_kernel_t k;
+    gmk_module_t mods[3];
+    gmk_module_t *list[3];
+    gmk_boot_cfg_t cfg = {.arena_size = (size_t)1 << 20,
+                          .n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES,
+                          .rq_slots = 8,
+                          .evq_slots = 8,
+                          .overflow_slots = 8};
+    const char *error;
+    int rc;
+
+    for (uint32_t i = 0; i < w->n; i++) {
+        mods[i] = w->mods[i];
+        list[i] = &mods[i];
+    }
+    rc = gmk_boot(&k, &cfg, list, w->n);
+    error = gmk_boot_error(&k);
+    gmk_test_assert_named(rc == GMK_E_WIRING, w->says[0]);
+    for (uint32_t i = 0; i < 4 && w->says[i] != NULL; i++)
+        if (!gmk_test_assert_named(contains(error, w->says[i]), w->says[i])) {
+            gmk_test_print(error);
+            gmk_test_print("\n");
+        }
+    for (uint32_t i = 0; i < GMKI_ERROR_BYTES; i++) {
+        story[i] = error[i];
+        if (error[i] == '\0')
+            break;
+    }
+    gmk_test_assert_eq(gmk_halt(&k), GMK_E_INVALID); /* nothing was left running */
+}
+
+static void refuse_all(const wrong_t *w, uint32_t n)
+{
+    char (*stories)[GMKI_ERROR_BYTES] = gmk_hal_calloc(n, GMKI_ERROR_BYTES);
+
+    GMK_REQUIRE(stories != NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        refuse(&w[i], stories[i]);
+        for (uint32_t j = 0; j < i; j++)
+            gmk_test_assert_named(
+                !(contains(stories[i], stories[j]) && contains(stories[j], stories[i])),
+                stories[i]);
+    }
+    gmk_hal_free(stories);
+}
+
+GMK_TEST(module_wrong_handlers_are_refused_by_name)
+{
+    const wrong_t cases[] = {
+        {{{.name = "", HS(1, H(1))}}, 1, {"name it"}},
+        {{ALPHA(HS(1, H(1))), ALPHA(HS(1, H(2)))}, 2, {"'alpha'", "twice", "rename"}},
+        {{ALPHA(.n_handlers = 1)}, 1, {"'alpha'", "no table", "set the pointer"}},
+        {{ALPHA(.n_channels = 1)}, 1, {"'alpha'", "no table", "set the pointer"}},
+        {{ALPHA(HS(1, {.type = 7}))}, 1, {"'alpha'", "type 7", "null handler", "set .fn"}},
+        {{ALPHA(HS(1, H(0)))}, 1, {"'alpha'", "type 0", "out of range", "1..239"}},
+        {{ALPHA(HS(1, H(256)))}, 1, {"'alpha'", "type 256", "out of range", "1..239"}},
+        {{ALPHA(HS(1, H(240)))}, 1, {"'alpha'", "type 240", "system message", "use 1..239"}},
+        {{ALPHA(HS(1, {.type = 3, .fn = on_ok, .flags = GMK_HF_NEEDS_SHARED}))},
+         1,
+         {"'alpha'", "type 3", "GMK_HF_NEEDS_SHARED", "set shared_bytes"}},
+        {{ALPHA(HS(2, H(4), H(4)))}, 1, {"'alpha'", "type 4", "twice", "one handler a type"}},
+        {{ALPHA(HS(1, H(5))), BETA(HS(1, H(5)))},
+         2,
+         {"'alpha'", "'beta'", "type 5", "consume it from a channel"}}};
+
+    /* Two stories are alike but for the table meant: handlers and channels. */
+    refuse_all(cases, 3);
+    refuse_all(cases + 3, GMK_ARRAY_LEN(cases) - 3);
+}
+
+GMK_TEST(module_wrong_declarations_are_refused_by_name)
+{
+    const wrong_t cases[] = {
+        {{ONE_DECL(.direction = CONSUME, .msg_type = 1)}, 1, {"'alpha'", "name it"}},
+        {{ONE_DECL(.name = NAME_64, .direction = CONSUME, .msg_type = 1)},
+         1,
+         {"'alpha'", "too long", "63 characters"}},
+        {{ONE_DECL(.name = "c.x", .msg_type = 1)},
+         1,
+         {"'alpha'", "'c.x'", "direction", "use GMK_CHAN_PRODUCE or _CONSUME"}},
+        {{ONE_DECL(.name = "c.y", .direction = CONSUME | 1, .msg_type = 1)},
+         1,
+         {"'alpha'", "'c.y'", "direction", "use GMK_CHAN_PRODUCE or _CONSUME"}},
+        {{ONE_DECL(.name = "c.x", .direction = PRODUCE | GMK_CHAN_PARALLEL, .msg_type = 1)},
+         1,
+         {"'alpha'", "'c.x'", "parallel producer", "is its consumer's"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .mode = GMK_CHAN_FANOUT)},
+         1,
+         {"'alpha'", "'c.x'", "fan-out", "use P2P"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .mode = 0x4000)},
+         1,
+         {"'alpha'", "'c.x'", "unknown mode", "use GMK_CHAN_P2P"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .guarantee = 0x8)},
+         1,
+         {"'alpha'", "'c.x'", "unknown guarantee", "use GMK_CHAN_LOSSY"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME)},
+         1,
+         {"'alpha'", "'c.x'", "message type out of range", "1..239"}},
+        {{ONE_DECL(.name = "c.z", .direction = CONSUME, .msg_type = 256)},
+         1,
+         {"'alpha'", "'c.z'", "message type out of range", "1..239"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 241)},
+         1,
+         {"'alpha'", "'c.x'", "system message type", "use 1..239"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .slots = (1 << 24) + 1)},
+         1,
+         {"'alpha'", "'c.x'", "too many slots", "16777216"}},
+        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 2)},
+         1,
+         {"'alpha'", "'c.x'", "no handler of its message type", "add one"}},
+        {{ONE_DECL(.name = "sys.error", .direction = CONSUME, .msg_type = 1)},
+         1,
+         {"'alpha'", "'sys.error'", "its own system message type"}},
+        {{ONE_DECL(.name = "sys.dropped", .direction = PRODUCE, .msg_type = 240)},
+         1,
+         {"'alpha'", "'sys.dropped'", "its own system message type"}}};
+
+    refuse_all(cases, GMK_ARRAY_LEN(cases));
+}
+
+GMK_TEST(module_declarations_that_clash_name_both_modules)
+{
+    const wrong_t cases[] = {
+        {{ALPHA(DS(1, D("c.t", PRODUCE, 1))), BETA(HS(1, H(2)), DS(1, D("c.t", CONSUME, 2)))},
+         2,
+         {"'alpha'", "'beta'", "'c.t'", "another message type"}},
+        {{ALPHA(DS(1, D("c.t", PRODUCE, 1))), BETA(DS(1, D("c.t", PRODUCE, 1))),
+          GAMMA(DS(1, D("c.t", PRODUCE, 2)))},
+         3,
+         {"'gamma'", "'alpha'", "'c.t'", "agree on one type"}},
+        {{ALPHA(DS(1, D("c.g", PRODUCE, 1))),
+          BETA(HS(1, H(1)), DS(1, {.name = "c.g",
+                                   .direction = CONSUME,
+                                   .msg_type = 1,
+                                   .guarantee = GMK_CHAN_LOSSLESS}))},
+         2,
+         {"'alpha'", "'beta'", "'c.g'", "another mode or guarantee"}},
+        /* The other consumer is named, not the producer before it. */
+        {{ALPHA(DS(1, D("c.c", PRODUCE, 1))), BETA(HS(1, H(1)), DS(1, D("c.c", CONSUME, 1))),
+          GAMMA(HS(1, H(1)), DS(1, D("c.c", CONSUME, 1)))},
+         3,
+         {"'gamma'", "so does module 'beta'", "'c.c'", "has one consumer"}},
+        {{ALPHA(HS(1, H(1)), DS(2, D("c.2", CONSUME, 1), D("c.2", CONSUME, 1)))},
+         1,
+         {"module 'alpha'", "so does module 'alpha'", "'c.2'", "has one consumer"}},
+        {{ALPHA(HS(1, H(1)), DS(2, D("c.3", CONSUME, 1), D("c.3", PRODUCE, 3)))},
+         1,
+         {"module 'alpha'", "type than module 'alpha'", "'c.3'", "agree on one type"}}};
+
+    refuse_all(cases, GMK_ARRAY_LEN(cases));
+}
+
+static bool boots(gmk_module_t **mods, uint32_t n, int want, const char *says)
+{
+    static gmk_kernel_t k;
+    gmk_boot_cfg_t cfg = {
+        .arena_size = (size_t)1 << 20, .n_workers = 1, .flags = GMK_BOOT_NO_LINKED_MODULES};
+    int rc = gmk_boot(&k, &cfg, mods, n);
+    bool ok = gmk_test_assert_eq(rc, want) &&
+              gmk_test_assert_named(contains(gmk_boot_error(&k), says), says);
+
+    if (rc == GMK_OK)
+        gmk_test_assert_eq(gmk_halt(&k), GMK_OK);
+    return ok;
+}
+
+GMK_TEST(module_null_pointer_is_refused)
+{
+    gmk_module_t *mods[] = {NULL};
+    static gmk_kernel_t k;
+
+    boots(mods, 1, GMK_E_WIRING, "name it");
+    gmk_test_assert_eq(gmk_boot(NULL, NULL, mods, 1), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_boot(&k, NULL, NULL, 1), GMK_E_INVALID);
+}
+
+GMK_TEST(module_tables_that_are_full_are_limits)
+{
+    static gmk_module_t mods[GMK_MAX_MODULES + 1];
+    static char names[GMK_MAX_CHANNELS][8];
+    gmk_module_t *list[GMK_MAX_MODULES + 1];
+    gmk_handler_reg_t *h = gmk_hal_calloc(GMK_MAX_HANDLERS, sizeof(*h));
+    gmk_chan_decl_t *d = gmk_hal_calloc(GMK_MAX_CHANNELS, sizeof(*d));
+
+    GMK_REQUIRE(h != NULL && d != NULL);
+    for (uint32_t i = 0; i < GMK_MAX_CHANNELS; i++) {
+        char name[8] = {'m', (char)('0' + i / 100), (char)('0' + i / 10 % 10),
+                        (char)('0' + i % 10)};
+
+        gmk_hal_memcpy(names[i], name, sizeof(name));
+        h[i] = (gmk_handler_reg_t)H(i + 1);
+        d[i] = (gmk_chan_decl_t){
+            .name = names[i], .direction = PRODUCE, .msg_type = 1, .slots = 2};
+    }
+    for (uint32_t i = 0; i <= GMK_MAX_MODULES; i++) {
+        mods[i] = (gmk_module_t){.name = names[i]};
+        list[i] = &mods[i];
+    }
+    boots(list, GMK_MAX_MODULES, GMK_OK, "");
+    boots(list, GMK_MAX_MODULES + 1, GMK_E_LIMIT, "'m064' is one too many");
+    /* 239 types of one module and 17 of another are 256 handlers; one more is not. */
+    mods[0].handlers = h;
+    mods[0].n_handlers = 239;
+    mods[1].handlers = h;
+    mods[1].n_handlers = 18;
+    boots(list, 2, GMK_E_LIMIT, "'m001' has one handler too many");
+    mods[0] = (gmk_module_t){.name = "wide", .channels = d, .n_channels = GMK_MAX_CHANNELS - 2};
+    boots(list, 1, GMK_OK, "");
+    mods[0].n_channels++;
+    boots(list, 1, GMK_E_LIMIT, "module 'wide' declares channel 'm254' and fails: a table");
+    gmk_hal_free(h);
+    gmk_hal_free(d);
+}
+
+/* Routing. --------------------------------------------------------------------------- */
+
+static void reset(void) { gmk_hal_memset(&env, 0, sizeof(env)); }
+
+/* The consumers of a shared type count their runs in next[their own number]. */
+static int on_shared_0(gmk_ctx_t *ctx)
+{
+    gmk_test_assert_eq(ctx->task->channel, 0);
+    return GMK_OK;
+}
+
+static int on_shared_1(gmk_ctx_t *ctx)
+{
+    env.next[1]++;
+    gmk_test_assert_eq(ctx->task->channel, env.chan);
+    return GMK_OK;
+}
+
+static int on_shared_2(gmk_ctx_t *ctx)
+{
+    env.next[2]++;
+    gmk_test_assert_eq(ctx->task->channel, env.chan2);
+    return GMK_OK;
+}
+
+GMK_TEST(module_shared_type_goes_to_the_right_module)
+{
+    gmk_handler_reg_t h[] = {{.type = T_MSG, .fn = on_shared_0, .name = "zero"},
+                             {.type = T_MSG, .fn = on_shared_1, .name = "one"},
+                             {.type = T_MSG, .fn = on_shared_2, .name = "two"}};
+    gmk_chan_decl_t d[] = {D("t.msg", CONSUME, T_MSG), D("t.msg2", CONSUME, T_MSG)};
+    gmk_module_t first = {.name = "first", .handlers = &h[1], .n_handlers = 1, .channels = &d[0]};
+    gmk_module_t direct = {.name = "direct", .handlers = &h[0], .n_handlers = 1};
+    gmk_module_t last = {.name = "last", .handlers = &h[2], .n_handlers = 1, .channels = &d[1]};
+    gmk_module_t *mods[] = {&first, &direct, &last};
+    gmk_handler_info_t info;
+
+    first.n_channels = 1;
+    last.n_channels = 1;
+    reset();
+    GMK_REQUIRE(env_boot(&env, 2, 0, mods, 3));
+    env.chan = (uint32_t)gmk_chan_find(env.ctx, "t.msg");
+    env.chan2 = (uint32_t)gmk_chan_find(env.ctx, "t.msg2");
+    for (uint32_t i = 0; i < 100; i++) {
+        gmk_task_t t = env_msg(T_MSG, i, 0);
+
+        gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+        env_send(&env, env.chan, t);
+        env_send(&env, env.chan2, t);
+        gmk_test_assert_eq(gmk_emit(env.ctx, &t), GMK_OK);
+    }
+    env_idle(&env);
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, 1, &info), GMK_OK);
+    gmk_test_assert_str_eq(info.module, "direct");
+    gmk_test_assert_str_eq(info.handler, "zero");
+    gmk_test_assert_eq(info.completed, 200);
+    gmk_test_assert_eq(env.next[1], 100);
+    gmk_test_assert_eq(env.next[2], 100);
+    env_end(&env);
+}
+
+GMK_TEST(module_only_consumer_of_a_type_takes_direct_tasks_too)
+{
+    gmk_handler_reg_t h = H(T_MSG);
+    gmk_chan_decl_t d = D("t.msg", CONSUME, T_MSG);
+    gmk_module_t m = {
+        .name = "m", .handlers = &h, .n_handlers = 1, .channels = &d, .n_channels = 1};
+    gmk_module_t *mods[] = {&m};
+    gmk_task_t t = env_msg(T_MSG, 0, 0);
+    gmk_task_t unknown = env_msg(T_MSG2, 0, 0);
+
+    reset();
+    GMK_REQUIRE(env_boot(&env, 1, 0, mods, 1));
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &unknown), GMK_E_NO_HANDLER);
+    unknown.type = UINT32_MAX;
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &unknown), GMK_E_NO_HANDLER);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.completed, 1);
+}
+
+GMK_TEST(module_type_that_all_consume_takes_no_direct_tasks)
+{
+    gmk_handler_reg_t h = H(T_MSG);
+    gmk_chan_decl_t d[] = {D("t.msg", CONSUME, T_MSG), D("t.msg2", CONSUME, T_MSG)};
+    gmk_module_t a = {
+        .name = "a", .handlers = &h, .n_handlers = 1, .channels = &d[0], .n_channels = 1};
+    gmk_module_t b = {
+        .name = "b", .handlers = &h, .n_handlers = 1, .channels = &d[1], .n_channels = 1};
+    gmk_module_t *mods[] = {&a, &b};
+    gmk_task_t t = env_msg(T_MSG, 0, 0);
+
+    reset();
+    GMK_REQUIRE(env_boot(&env, 1, 0, mods, 2));
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_E_NO_HANDLER);
+    env_send(&env, (uint32_t)gmk_chan_find(env.ctx, "t.msg"), t);
+    env_send(&env, (uint32_t)gmk_chan_find(env.ctx, "t.msg2"), t);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.completed, 2);
+}
+
+GMK_TEST(module_system_message_is_no_direct_task)
+{
+    gmk_handler_reg_t h = H(GMK_TYPE_SYS_ERROR);
+    gmk_chan_decl_t d = D("sys.error", CONSUME, GMK_TYPE_SYS_ERROR);
+    gmk_module_t m = {
+        .name = "m", .handlers = &h, .n_handlers = 1, .channels = &d, .n_channels = 1};
+    gmk_module_t *mods[] = {&m};
+    gmk_task_t t = env_msg(GMK_TYPE_SYS_ERROR, 0, 0);
+
+    reset();
+    GMK_REQUIRE(env_boot(&env, 1, 0, mods, 1));
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_E_NO_HANDLER);
+    gmk_test_assert_eq(gmk_emit(env.ctx, &t), GMK_E_NO_HANDLER);
+    gmk_test_assert_eq(gmk_chan_emit(env.ctx, GMK_CHAN_SYS_ERROR, &t), GMK_CHAN_CLOSED);
+    env_end(&env);
+}
+
+static int on_outcomes(gmk_ctx_t *ctx)
+{
+    const gmk_task_t *t = ctx->task;
+
+    if (t->meta0 == 1)
+        return GMK_FAIL(9);
+    if (t->meta0 == 2 && t->yield_count < 2)
+        gmk_yield(ctx);
+    return t->meta0 == 3 && gmk_retries(ctx) < 4 ? GMK_RETRY : GMK_OK;
+}
+
+GMK_TEST(module_handler_info_counts_the_outcomes)
+{
+    gmk_handler_reg_t h[] = {H(9), {.type = T_MSG, .fn = on_outcomes, .name = "outcomes"}};
+    gmk_module_t m = {.name = "m", .handlers = h, .n_handlers = 2};
+    gmk_module_t *mods[] = {&m};
+    gmk_handler_info_t info;
+
+    reset();
+    GMK_REQUIRE(env_boot(&env, 2, GMK_BOOT_MANUAL_TICKS, mods, 1));
+    for (uint64_t i = 0; i < 40; i++) {
+        gmk_task_t t = env_msg(T_MSG, i % 4, 0);
+
+        gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+    }
+    env_idle(&env);
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, 1, &info), GMK_OK);
+    gmk_test_assert_str_eq(info.module, "m");
+    gmk_test_assert_str_eq(info.handler, "outcomes");
+    gmk_test_assert_eq(info.type, T_MSG);
+    gmk_test_assert(!info.poisoned);
+    gmk_test_assert_eq(info.completed, 30);
+    gmk_test_assert_eq(info.failed, 10);
+    gmk_test_assert_eq(info.yields, 20);
+    gmk_test_assert_eq(info.retries, 40);
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, 0, &info), GMK_OK);
+    gmk_test_assert_eq(info.type, 9);
+    gmk_test_assert_eq(info.completed + info.failed + info.yields + info.retries, 0);
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, 2, &info), GMK_E_NOT_FOUND);
+    gmk_test_assert_eq(gmk_handler_get_info(NULL, 0, &info), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, 0, NULL), GMK_E_INVALID);
+    env_end(&env);
+}
+
+/* Life cycle. ------------------------------------------------------------------------ */
+
+/* What was called: 1.. for init, 101.. for fini, by the number in user. */
+static uint32_t calls[8];
+static uint32_t n_calls;
+static int numbers[3] = {1, 2, 3};
+static int init_rc[4];
+
+static bool context_is_whole(const gmk_ctx_t *ctx)
+{
+    return ctx->task != NULL && ctx->alloc != NULL && ctx->chan != NULL && ctx->trace != NULL &&
+           ctx->metrics != NULL && ctx->sched != NULL && ctx->kernel != NULL;
+}
+
+static int init_number(gmk_ctx_t *ctx)
+{
+    int n = *(int *)ctx->user;
+
+    gmk_test_assert(context_is_whole(ctx));
+    calls[n_calls++] = (uint32_t)n;
+    return init_rc[n];
+}
+
+static int fini_number(gmk_ctx_t *ctx)
+{
+    gmk_test_assert(context_is_whole(ctx));
+    calls[n_calls++] = 100 + (uint32_t) * (int *)ctx->user;
+    return GMK_OK;
+}
+
+static int on_user(gmk_ctx_t *ctx)
+{
+    gmk_test_assert(context_is_whole(ctx));
+    gmk_test_assert_eq(*(int *)ctx->user, ctx->task->meta0);
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t user_handlers[] = {{.type = 11, .fn = on_user, .name = "one"},
+                                            {.type = 12, .fn = on_user, .name = "two"},
+                                            {.type = 13, .fn = on_user, .name = "three"}};
+static gmk_module_t numbered[3];
+
+static void number_modules(gmk_module_t **mods)
+{
+    static const char *const names[] = {"one", "two", "three"};
+
+    for (uint32_t i = 0; i < 3; i++) {
+        numbered[i] = (gmk_module_t){.name = names[i],
+                                     .version = GMK_VERSION(i, 2, 3),
+                                     .handlers = &user_handlers[i],
+                                     .n_handlers = 1,
+                                     .init = init_number,
+                                     .fini = fini_number,
+                                     .user = &numbers[i]};
+        mods[i] = &numbered[i];
+    }
+    n_calls = 0;
+    gmk_hal_memset(init_rc, 0, sizeof(init_rc));
+    reset();
+}
+
+static void expect_calls(const uint32_t *want, uint32_t n)
+{
+    gmk_test_assert_eq(n_calls, n);
+    for (uint32_t i = 0; i < n; i++)
+        gmk_test_assert_eq(calls[i], want[i]);
+}
+
+GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
+{
+    static const uint32_t want[] = {1, 2, 3, 103, 102, 101};
+    gmk_module_t *mods[3];
+
+    number_modules(mods);
+    GMK_REQUIRE(env_boot(&env, 2, 0, mods, 3));
+    for (uint32_t i = 0; i < 60; i++) {
+        gmk_task_t t = env_msg(11 + i % 3, 1 + i % 3, 0);
+
+        gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+    }
+    env_end(&env);
+    expect_calls(want, 6);
+    gmk_test_assert_eq(numbered[1].version, 0x010203);
+    gmk_test_assert_eq(gmk_version(), GMK_VERSION_CURRENT);
+}
+
+GMK_TEST(module_failing_init_fails_the_boot_and_undoes_the_others)
+{
+    static const uint32_t want[] = {1, 2, 3, 102, 101};
+    gmk_module_t *mods[3];
+
+    number_modules(mods);
+    init_rc[3] = GMK_FAIL(17);
+    boots(mods, 3, GMK_E_INIT, "init of module 'three' returned -17");
+    expect_calls(want, 5);
+    n_calls = 0;
+    init_rc[3] = 0;
+    init_rc[1] = GMK_ALLOC_FAIL;
+    boots(mods, 3, GMK_E_INIT, "init of module 'one' returned -200 (out of memory");
+    expect_calls(want, 1);
+    init_rc[1] = 5; /* not negative: no failure */
+    n_calls = 0;
+    boots(mods, 3, GMK_OK, "");
+    gmk_test_assert_eq(n_calls, 6);
+}
+
+static uint32_t linked_inits, linked_runs;
+
+static int init_linked(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    linked_inits++;
+    return GMK_OK;
+}
+
+static int on_linked(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    linked_runs++;
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t linked_handlers[] = {{.type = 200, .fn = on_linked, .name = "linked"}};
+GMK_MODULE(linked) = {.name = "linked",
+                      .version = GMK_VERSION(1, 0, 0),
+                      .handlers = linked_handlers,
+                      .n_handlers = 1,
+                      .init = init_linked};
+
+GMK_TEST(module_linked_is_registered_once_with_or_without_the_array)
+{
+    static gmk_kernel_t k;
+    gmk_boot_cfg_t cfg = {.arena_size = (size_t)1 << 20, .n_workers = 1};
+    gmk_module_t *mods[] = {&gmk_module_linked, &gmk_module_linked};
+    gmk_task_t t = env_msg(200, 0, 0);
+    gmk_handler_info_t info;
+
+    linked_inits = 0;
+    linked_runs = 0;
+    for (uint32_t n = 0; n <= 2; n++) {
+        GMK_REQUIRE(gmk_boot(&k, &cfg, mods, n) == GMK_OK);
+        gmk_test_assert_eq(linked_inits, n + 1);
+        gmk_test_assert_eq(gmk_handler_get_info(&k, 1, &info), GMK_E_NOT_FOUND);
+        gmk_test_assert_eq(gmk_submit(&k, &t), GMK_OK);
+        gmk_test_assert_eq(gmk_halt(&k), GMK_OK);
+        gmk_test_assert_eq(linked_runs, n + 1);
+    }
+    cfg.flags = GMK_BOOT_NO_LINKED_MODULES;
+    GMK_REQUIRE(gmk_boot(&k, &cfg, NULL, 0) == GMK_OK);
+    gmk_test_assert_eq(gmk_submit(&k, &t), GMK_E_NO_HANDLER);
+    gmk_test_assert_eq(gmk_halt(&k), GMK_OK);
+    gmk_test_assert_eq(linked_inits, 3);
+}
+
+/* Poison. ---------------------------------------------------------------------------- */
+
+enum { T_BAD = 50, T_GOOD };
+
+static int on_bad(gmk_ctx_t *ctx)
+{
+    env.got++;
+    return ctx->task->meta0 != 0 ? GMK_FAIL(1) : GMK_OK;
+}
+
+static int on_poison_error(gmk_ctx_t *ctx)
+{
+    env.next[0] += (uint32_t)ctx->task->meta0 == GMK_ERR_POISONED;
+    env.next[1] += (uint32_t)ctx->task->meta0 == (GMK_ERR_HANDLER | 1u << 16);
+    env.next[2] += ctx->task->meta0 >> 32 == T_BAD;
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t bad_handlers[] = {{.type = T_BAD, .fn = on_bad, .name = "bad"},
+                                           {.type = T_GOOD, .fn = on_ok, .name = "good"}};
+static gmk_module_t bad = {.name = "bad", .handlers = bad_handlers, .n_handlers = 2};
+static gmk_handler_reg_t error_handlers[] = {
+    {.type = GMK_TYPE_SYS_ERROR, .fn = on_poison_error, .name = "error"}};
+static gmk_chan_decl_t error_decls[] = {D("sys.error", CONSUME, GMK_TYPE_SYS_ERROR)};
+static gmk_module_t watcher = {.name = "watcher",
+                               .handlers = error_handlers,
+                               .n_handlers = 1,
+                               .channels = error_decls,
+                               .n_channels = 1};
+
+static bool poison_boot(void)
+{
+    gmk_module_t *mods[] = {&bad, &watcher};
+
+    reset();
+    return env_boot(&env, 1, GMK_BOOT_MANUAL_TICKS, mods, 2);
+}
+
+static bool poisoned(uint32_t idx)
+{
+    gmk_handler_info_t info = {.type = 0};
+
+    gmk_test_assert_eq(gmk_handler_get_info(&env.kernel, idx, &info), GMK_OK);
+    return info.poisoned;
+}
+
+static void run(uint32_t type, bool fails)
+{
+    gmk_task_t t = env_msg(type, fails, 0);
+
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+    env_idle(&env);
+}
+
+static void ticks(uint32_t n)
+{
+    while (n-- > 0)
+        gmk_tick_advance(&env.kernel);
+}
+
+GMK_TEST(module_poison_thirty_failures_in_one_tick_do_not_flag)
+{
+    GMK_REQUIRE(poison_boot());
+    ticks(5);
+    for (uint32_t i = 0; i < 30; i++)
+        run(T_BAD, true);
+    for (uint32_t i = 0; i < 2000; i += 50) {
+        gmk_test_assert(!poisoned(0));
+        run(T_BAD, false);
+        ticks(50);
+    }
+    gmk_test_assert(!poisoned(0));
+    gmk_test_assert_eq(env.got, 30 + 40);
+    env_end(&env);
+}
+
+GMK_TEST(module_poison_flags_at_the_thirty_third_failure)
+{
+    GMK_REQUIRE(poison_boot());
+    for (uint32_t i = 0; i < GMK_POISON_RATE; i++)
+        run(T_BAD, true);
+    gmk_test_assert(!poisoned(0));
+    run(T_BAD, true);
+    gmk_test_assert(poisoned(0));
+    gmk_test_assert(!poisoned(1)); /* the type, not the module */
+    run(T_GOOD, false);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.failed, GMK_POISON_RATE + 1);
+}
+
+/* One failure in `every` ticks; returns how many it took to flag, at most limit. */
+static uint32_t failures_until_flag(uint32_t every, uint32_t limit)
+{
+    uint32_t n = 0;
+
+    while (n < limit && !poisoned(0)) {
+        run(T_BAD, true);
+        n++;
+        ticks(every);
+    }
+    return n;
+}
+
+GMK_TEST(module_poison_window_is_a_thousand_ticks)
+{
+    static const struct {
+        uint32_t every; /* ticks between two failures */
+        uint32_t want;  /* failures until the flag; 200: never */
+    } cases[] = {{1, 33}, {20, 33}, {31, 33}, {32, 200}, {40, 200}, {1000, 200}};
+
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
+        GMK_REQUIRE(poison_boot());
+        gmk_test_assert_eq(failures_until_flag(cases[i].every, 200), cases[i].want);
+        env_end(&env);
+    }
+}
+
+GMK_TEST(module_poison_five_percent_sustained_flags)
+{
+    uint32_t tick = 0;
+
+    GMK_REQUIRE(poison_boot());
+    for (; tick < 1000 && !poisoned(0); tick++) {
+        run(T_BAD, tick % 20 == 0);
+        ticks(1);
+    }
+    gmk_test_assert_eq(tick, 20 * GMK_POISON_RATE + 1);
+    env_end(&env);
+}
+
+GMK_TEST(module_poisoned_tasks_go_to_sys_error_unrun_until_reset)
+{
+    uint32_t n = GMK_POISON_RATE + 1;
+
+    GMK_REQUIRE(poison_boot());
+    for (uint32_t i = 0; i < n; i++)
+        run(T_BAD, true);
+    gmk_test_assert_eq(env.got, n);
+    for (uint32_t i = 0; i < 10; i++)
+        run(T_BAD, false);
+    gmk_test_assert_eq(env.got, n); /* none of them was run */
+    gmk_test_assert_eq(env.next[0], 10);
+    gmk_test_assert_eq(env.next[1], n);
+    gmk_test_assert_eq(env.next[2], n + 10);
+    gmk_test_assert_eq(gmk_metric_get(&env.kernel, GMK_METRIC_POISON_SKIPS), 10);
+    gmk_test_assert_eq(gmk_mod_reset(&env.kernel, T_BAD), GMK_OK);
+    gmk_test_assert(!poisoned(0));
+    run(T_BAD, false);
+    gmk_test_assert_eq(env.got, n + 1);
+    /* The window begins anew. */
+    for (uint32_t i = 0; i < GMK_POISON_RATE; i++)
+        run(T_BAD, true);
+    gmk_test_assert(!poisoned(0));
+    run(T_BAD, true);
+    gmk_test_assert(poisoned(0));
+    gmk_test_assert_eq(gmk_mod_reset(&env.kernel, 99), GMK_E_NOT_FOUND);
+    gmk_test_assert_eq(gmk_mod_reset(NULL, T_BAD), GMK_E_INVALID);
+    env_end(&env);
+}
+
+/* Yields. ---------------------------------------------------------------------------- */
+
+static int on_yield(gmk_ctx_t *ctx)
+{
+    env.got++;
+    gmk_yield(ctx);
+    return GMK_OK;
+}
+
+GMK_TEST(module_max_yields_default_own_and_never)
+{
+    static const struct {
+        uint32_t max_yields, runs;
+    } cases[] = {{0, GMK_DEFAULT_MAX_YIELDS + 1}, {1, 2}, {40, 41}, {GMK_YIELD_NEVER, 1}};
+    gmk_handler_reg_t h = {.type = T_MSG, .fn = on_yield, .name = "yield"};
+    gmk_module_t m = {.name = "m", .handlers = &h, .n_handlers = 1};
+    gmk_module_t *mods[] = {&m};
+
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
+        h.max_yields = cases[i].max_yields;
+        reset();
+        GMK_REQUIRE(env_boot(&env, 1, GMK_BOOT_MANUAL_TICKS, mods, 1));
+        run(T_MSG, false);
+        gmk_test_assert_eq(env.got, cases[i].runs);
+        gmk_test_assert_eq(gmk_metric_get(&env.kernel, GMK_METRIC_YIELD_LIMITS), 1);
+        /* A trip is a failure for the poison window (MOD-25). */
+        for (uint32_t n = 0; n < GMK_POISON_RATE; n++)
+            run(T_MSG, false);
+        gmk_test_assert(poisoned(0));
+        env_end(&env);
+        gmk_test_assert_eq(env.report.failed, GMK_POISON_RATE + 1);
+    }
+}
+
+/* The largest declared number of slots counts, whoever declares it. */
+GMK_TEST(module_declared_slots_largest_counts)
+{
+    gmk_chan_decl_t small = {
+        .name = "t.msg", .direction = PRODUCE, .msg_type = T_MSG, .slots = 5};
+    gmk_chan_decl_t large = {
+        .name = "t.msg", .direction = CONSUME, .msg_type = T_MSG, .slots = 100};
+    gmk_handler_reg_t h = H(T_MSG);
+    gmk_module_t a = {.name = "a", .channels = &small, .n_channels = 1};
+    gmk_module_t b = {
+        .name = "b", .handlers = &h, .n_handlers = 1, .channels = &large, .n_channels = 1};
+    gmk_module_t *mods[] = {&a, &b};
+    gmk_chan_info_t info;
+    int id;
+
+    reset();
+    GMK_REQUIRE(env_boot(&env, 1, 0, mods, 2));
+    id = gmk_chan_find(env.ctx, "t.msg");
+    gmk_test_assert_eq(gmk_chan_get_info(&env.kernel, (uint32_t)id, &info), GMK_OK);
+    gmk_test_assert_eq(info.slots, 128);
+    gmk_test_assert_str_eq(info.consumer, "b");
+    env_end(&env);
+}
