@@ -102,8 +102,8 @@ void gmk_tick_advance(gmk_kernel_t *k);
 uint32_t gmk_tick_now(const gmk_kernel_t *k);
 
 /* Waits until no delivery is queued or running and no timer is due, at most
- * timeout_ns. returns: GMK_OK, GMK_E_TIMEOUT, GMK_E_INVALID. threads: any, not a
- * handler. Other submitters may of course undo it. */
+ * timeout_ns. returns: GMK_OK, GMK_E_TIMEOUT, GMK_E_INVALID, GMK_E_HALTING. threads: any,
+ * not a handler. Other submitters may of course undo it. */
 GMK_NODISCARD int gmk_wait_idle(gmk_kernel_t *k, uint64_t timeout_ns);
 
 /* Sums the books while the workers stand still: it stops them between two batches and

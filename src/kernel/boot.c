@@ -128,7 +128,6 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     k->handle = handle;
     k->n_agents = full.n_workers + GMK_MAX_HOSTS + 1;
     gmk_hal_lock_init(&k->lock);
-    gmk_hal_lock_init(&k->rest);
     h->k = k;
     gmk_store_rel(&h->magic, GMKI_MAGIC, GMK_DEV); /* sync: kernel.magic */
     rc = core_init(k, h, mods, n_mods);

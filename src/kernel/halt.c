@@ -6,8 +6,10 @@
 void gmki_gate_shut(gmki_handle_t *h)
 {
     gmk_and_sc(&h->gate, ~(uint64_t)GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */
-    while ((gmk_load_sc(&h->gate, GMK_DEV) & GMKI_GATE_INSIDE) != 0) /* sync: kernel.gate */
+    while ((gmk_load_sc(&h->gate, GMK_DEV) & GMKI_GATE_INSIDE) != 0) { /* sync: kernel.gate */
+        gmk_hal_park_wake(&h->k->core.sched.quiet); /* who waits for rest gives up */
         gmk_hal_relax();
+    }
 }
 
 /* Refuses work from outside from here on, and waits for the calls inside. */
@@ -26,7 +28,7 @@ static bool drain(gmki_kernel_t *k, uint64_t deadline)
 {
     uint64_t now = gmk_hal_now_ns();
 
-    return now < deadline && gmk_wait_idle(k->handle, deadline - now) == GMK_OK;
+    return now < deadline && gmki_wait_rest(k, deadline - now, false) == GMK_OK;
 }
 
 static uint32_t count_exited(const gmki_kernel_t *k)
@@ -80,7 +82,6 @@ void gmki_kernel_free(gmki_kernel_t *k)
     gmki_mem_fini(&k->core.mem);
     gmk_hal_free(k->threads);
     gmk_hal_lock_destroy(&k->lock);
-    gmk_hal_lock_destroy(&k->rest);
     gmk_hal_free(k);
 }
 

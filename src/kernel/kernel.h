@@ -28,7 +28,7 @@ typedef struct gmki_kernel {
     gmki_trace_cfg_t trace_cfg;
     gmki_trace_ring_t *rings; /* (agents but the outside one) * n_tenants + tenant */
     uint32_t trace_slots;
-    gmk_hal_lock_t rest;       /* who waits on the quiet word */
+    gmk_a32_t parker;          /* somebody is parked on the quiet word */
     gmk_hal_lock_t lock;       /* attach and detach, waiters, trace readers */
 } gmki_kernel_t;
 
@@ -65,9 +65,12 @@ void gmki_agents_fini(gmki_kernel_t *k);
 gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq);
 
 /* halt.c */
-void gmki_gate_shut(gmki_handle_t *h); /* and waits for the calls inside */
+void gmki_gate_shut(gmki_handle_t *h); /* and waits until those inside have come out */
 void gmki_stop_workers(gmki_kernel_t *k);
 void gmki_kernel_free(gmki_kernel_t *k);
+
+/* outside.c: as gmk_wait_idle; one from outside gives up when the kernel halts. */
+int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside);
 
 /* audit.c */
 void gmki_books(const gmki_kernel_t *k, gmk_audit_report_t *out); /* the counters alone */

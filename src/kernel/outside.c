@@ -132,29 +132,55 @@ static bool at_rest(const gmk_sched_t *s)
     return !gmki_evq_due(s, gmk_hal_now_ns()) && gmki_all_parked(s);
 }
 
-int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
+static bool gate_open(const gmki_kernel_t *k)
 {
-    gmki_kernel_t *k = gmki_kernel(handle);
+    const gmki_handle_t *h = (const gmki_handle_t *)k->handle;
+
+    return (gmk_load_acq(&h->gate, GMK_DEV) & GMKI_GATE_OPEN) != 0; /* sync: kernel.gate */
+}
+
+/* One waiter parks; others, which are rare, look again and again. */
+int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
+{
+    gmk_sched_t *s = &k->core.sched;
     uint64_t start = gmk_hal_now_ns();
-    gmk_sched_t *s;
+    bool parks = false;
     int rc;
 
-    if (k == NULL)
-        return GMK_E_INVALID;
-    s = &k->core.sched;
-    gmk_hal_lock_acquire(&k->rest); /* one waiter at a time on the quiet word */
-    gmk_xchg_sc(&s->waiting, 1, GMK_DEV); /* sync: sched.waiting */
+    gmk_add_sc(&s->waiting, 1, GMK_DEV); /* sync: sched.waiting */
     for (;;) {
         uint32_t seen = gmk_hal_park_word(&s->quiet);
         uint64_t spent = gmk_hal_now_ns() - start;
+        uint32_t nobody = 0;
 
         rc = at_rest(s) ? GMK_OK : (int)GMK_E_TIMEOUT;
         if (rc == GMK_OK || spent >= timeout_ns)
             break;
-        gmk_hal_park_wait(&s->quiet, seen, timeout_ns - spent);
+        rc = GMK_E_HALTING;
+        if (outside && !gate_open(k))
+            break;
+        parks = parks || gmk_cas_ar(&k->parker, &nobody, 1, GMK_DEV); /* sync: kernel.parker */
+        if (parks)
+            gmk_hal_park_wait(&s->quiet, seen, timeout_ns - spent);
+        else
+            gmk_hal_relax();
     }
-    gmk_xchg_sc(&s->waiting, 0, GMK_DEV); /* sync: sched.waiting */
-    gmk_hal_lock_release(&k->rest);
+    if (parks)
+        gmk_store_rel(&k->parker, 0, GMK_DEV); /* sync: kernel.parker */
+    gmk_sub_sc(&s->waiting, 1, GMK_DEV); /* sync: sched.waiting */
+    return rc;
+}
+
+int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
+{
+    uint32_t seq;
+    int rc;
+    gmki_kernel_t *k = go_in(handle, 0, &seq, &rc);
+
+    if (k == NULL)
+        return rc;
+    rc = gmki_wait_rest(k, timeout_ns, true);
+    come_out(handle);
     return rc;
 }
 

@@ -148,6 +148,7 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
         }
     }
     a->obs.now = now;
+    a->obs.module = GMKI_LEVEL_KERNEL; /* whose events are traced until a handler runs */
     a->ctx.tick = (uint32_t)gmki_tick(&k->sched, now);
     gmk_count_add(&q->heartbeat, 1);
 }
