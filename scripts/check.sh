@@ -61,7 +61,7 @@ count() {
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$1.log" | tail -n 1)
     if [ -z "$line" ]; then
         line='0 passed, 1 failed, 0 skipped'
-        echo "[FAIL] $1: no closing line, status $2" | tee -a "$logs/$1.log"
+        echo "[FAIL] $1: no closing line, status $2"
     fi
     p=${line%% *}
     rest=${line#*, }
@@ -70,7 +70,7 @@ count() {
     s=${rest%% *}
     if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
-        echo "[FAIL] $1: status $2" | tee -a "$logs/$1.log"
+        echo "[FAIL] $1: status $2"
     fi
     passed=$((passed + p))
     failed=$((failed + f))
