@@ -615,16 +615,48 @@ GMK_TEST(sched_lq_tasks_bound_by_a_handler_run_on_their_worker_alone)
     kit_halt(&kernel);
 }
 
-/* More retries of bound tasks come due at once than the inbox holds: none is lost, and
- * none runs elsewhere. */
-GMK_TEST(sched_lq_due_retries_of_bound_tasks_survive_a_full_inbox)
-{
-    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 256};
-    uint32_t n = 1000;
-    gmk_audit_report_t r;
+/* A consumer bound to worker 1. */
+#define MSG 30u
 
-    GMK_REQUIRE(begin(&cfg));
-    gmk_tick_advance(&kernel);
+static gmk_handler_reg_t sink_handlers[] = {{.type = MSG, .fn = mark}};
+
+static int sink_init(gmk_ctx_t *ctx)
+{
+    int id = gmk_chan_open(ctx, "bound", GMK_CHAN_P2P, 1024);
+    int rc = id < 0 ? id : gmk_chan_fix_type(ctx, (uint32_t)id, MSG);
+
+    return rc < 0 ? rc : gmk_chan_sub_worker(ctx, (uint32_t)id, 1);
+}
+
+static gmk_module_t sink = {.name = "sink",
+                            .handlers = sink_handlers,
+                            .n_handlers = 1,
+                            .init = sink_init,
+                            .user = &load};
+
+static int on_gate(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+
+    kit_set(&l->entered, 1);
+    kit_until(&l->open, 1);
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t gate_handlers[] = {{.type = MSG + 1, .fn = on_gate}};
+static gmk_module_t gate = {
+    .name = "gate", .handlers = gate_handlers, .n_handlers = 1, .user = &load};
+
+static bool begin_bound(const gmk_boot_cfg_t *cfg)
+{
+    gmk_module_t *mods[] = {&module, &sink, &gate};
+
+    gmk_hal_memset(&load, 0, sizeof(load));
+    return kit_boot_mods(&kernel, cfg, mods, 3);
+}
+
+static void submit_bound(uint32_t n)
+{
     for (uint32_t i = 0; i < n; i++) {
         gmk_task_t t = kit_task(BOUND, GMK_PRIO_NORMAL, 1);
         int rc;
@@ -635,6 +667,84 @@ GMK_TEST(sched_lq_due_retries_of_bound_tasks_survive_a_full_inbox)
         gmk_test_assert_eq(rc, GMK_OK);
     }
     kit_idle(&kernel);
+}
+
+/* ACC-2, second half: deliveries of a channel through one worker's queue. */
+GMK_TEST(sched_lq_acc2_deliveries_through_one_worker_exactly_once_in_order)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 3};
+    uint32_t n = (uint32_t)gmk_test_scale(300000, 3000);
+    gmk_host_t host;
+    gmk_ctx_t *ctx;
+    int id;
+
+    GMK_REQUIRE(begin_bound(&cfg));
+    ctx = gmk_host_attach(&kernel, &host);
+    GMK_REQUIRE(ctx != NULL);
+    id = gmk_chan_find(ctx, "bound");
+    GMK_REQUIRE(gmk_test_assert_gt(id, 0));
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_task_t t = kit_task(MSG, GMK_PRIO_NORMAL, i);
+        int rc;
+
+        while ((rc = gmk_chan_emit(ctx, (uint32_t)id, &t)) == GMK_CHAN_FULL)
+            gmk_hal_relax();
+        if (!gmk_test_assert_eq(rc, GMK_OK))
+            break;
+    }
+    gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), n);
+    for (uint32_t i = 0; i < ORDER; i++)
+        gmk_test_assert_eq(kit_get(&load.order[i]), i);
+    gmk_test_assert_eq(gmk_metric_get_worker(&kernel, GMK_METRIC_TASKS_COMPLETED, 1), n);
+    gmk_test_assert_eq(kit_halt(&kernel).completed, n);
+}
+
+/* The inbox keeps a quarter free, so that the activation of a bound consumer fits
+ * however many retries come due while its worker is busy. */
+GMK_TEST(sched_lq_inbox_full_of_due_retries_has_room_for_an_activation)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 256};
+    gmk_task_t t = kit_task(MSG + 1, 0, 0), m = kit_task(MSG, GMK_PRIO_NORMAL, 0);
+    gmki_queue_t *in;
+    gmk_host_t host;
+    gmk_ctx_t *ctx;
+
+    GMK_REQUIRE(begin_bound(&cfg));
+    in = &gmki_kernel(&kernel)->core.sched.wq[1].inbox;
+    gmk_tick_advance(&kernel);
+    submit_bound(600);
+    gmk_test_assert_eq(gmk_submit_to(&kernel, &t, 1), GMK_OK);
+    gmk_test_assert(kit_until(&load.entered, 1));
+    gmk_tick_advance(&kernel);
+    while (queued(in) < 192)
+        gmk_hal_relax();
+    for (uint32_t i = 0; i < 1000; i++)
+        gmk_hal_relax();
+    gmk_test_assert_eq(queued(in), 192);
+    ctx = gmk_host_attach(&kernel, &host);
+    GMK_REQUIRE(ctx != NULL);
+    gmk_test_assert_eq(gmk_chan_emit(ctx, (uint32_t)gmk_chan_find(ctx, "bound"), &m), GMK_OK);
+    gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
+    kit_set(&load.open, 1);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), 601);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    gmk_test_assert_eq(kit_halt(&kernel).completed, 602);
+}
+
+/* More retries of bound tasks come due at once than the inbox holds: none is lost, and
+ * none runs elsewhere. */
+GMK_TEST(sched_lq_due_retries_of_bound_tasks_survive_a_full_inbox)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 256};
+    uint32_t n = 1000;
+    gmk_audit_report_t r;
+
+    GMK_REQUIRE(begin(&cfg));
+    gmk_tick_advance(&kernel);
+    submit_bound(n);
     gmk_test_assert_eq(kit_get(&load.runs), 0);
     gmk_tick_advance(&kernel);
     kit_idle(&kernel);
