@@ -320,6 +320,106 @@ GMK_TEST(chan_outbox_is_bounded_and_pauses_its_module)
     env_end(&env);
 }
 
+/* The same within one turn: what follows the flood in its batch waits too. */
+static int on_flood_in_batch(gmk_ctx_t *ctx)
+{
+    if (ctx->task->meta0 == 0)
+        return GMK_OK;
+    return on_flood(ctx);
+}
+
+static int act_sub1(gmk_ctx_t *ctx)
+{
+    gmk_test_assert_eq(gmk_chan_sub(ctx, env.chan), GMK_OK);
+    return GMK_OK;
+}
+
+GMK_TEST(chan_outbox_pauses_its_module_within_a_turn)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "flood"), mod_make(&m[1], "drain")};
+
+    mod_handle(&m[0], T_MSG, on_flood_in_batch);
+    mod_handle(&m[0], T_ACT, on_act);
+    mod_consume(&m[0], "t.msg", T_MSG, 512)->direction = GMK_CHAN_PRODUCE;
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG2, on_msg);
+    mod_handle(&m[1], T_ACT_SINK, on_act);
+    reset(0);
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    /* Enough short messages that turns have grown when the flood comes. */
+    for (uint32_t i = 0; i < 400; i++)
+        env_send(&env, env.chan, env_msg(T_MSG, i >= 300, 0));
+    env_act(&env, act_sub1);
+    gmk_test_assert_eq(env.n_full, 1);
+    gmk_test_assert_eq(env_books(&env).queued, 99 + 2 + GMK_GROUP_OUTBOX_CAP);
+    env_act_as(&env, T_ACT_SINK, act_sub2);
+    env_check_order(&env, 0, 1);
+    gmk_test_assert_eq(env.n_full, 100);
+    env_end(&env);
+}
+
+/* Room that appears while a message waits is not for a later one. */
+static int on_outrun(gmk_ctx_t *ctx)
+{
+    gmk_chan_info_t info = {.depth = 1};
+
+    for (uint64_t i = 0; i < 4; i++) {
+        gmk_task_t t = env_msg(T_MSG2, i, 0);
+
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t), GMK_OK);
+        while (i == 2 && info.depth != 0) {
+            gmk_test_assert_eq(gmk_chan_get_info(ctx->kernel, env.chan2, &info), GMK_OK);
+            gmk_hal_relax();
+        }
+    }
+    return GMK_OK;
+}
+
+/* Not until the sender has a message waiting. */
+static int on_msg_late(gmk_ctx_t *ctx)
+{
+    while (gmk_metric_get(ctx->kernel, GMK_METRIC_OUTBOX_PARKED) == 0)
+        gmk_hal_relax();
+    return on_msg(ctx);
+}
+
+static int init_bind_own(gmk_ctx_t *ctx)
+{
+    int id = gmk_chan_find(ctx, "t.msg2");
+
+    gmk_test_assert_eq(gmk_chan_sub_worker(ctx, (uint32_t)id, 1), GMK_OK);
+    return GMK_OK;
+}
+
+static int init_bind_first(gmk_ctx_t *ctx)
+{
+    int id = gmk_chan_find(ctx, "t.msg");
+
+    gmk_test_assert_eq(gmk_chan_sub_worker(ctx, (uint32_t)id, 0), GMK_OK);
+    return GMK_OK;
+}
+
+GMK_TEST(chan_outbox_keeps_order_when_room_appears_in_the_handler)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "sender"), mod_make(&m[1], "drain")};
+
+    mod_handle(&m[0], T_MSG, on_outrun);
+    mod_consume(&m[0], "t.msg", T_MSG, 8)->direction = GMK_CHAN_PRODUCE;
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG2, on_msg_late);
+    m[0].m.init = init_bind_first;
+    m[1].m.init = init_bind_own;
+    reset(4);
+    GMK_REQUIRE(boot(2, 0, mods, 2));
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    env_idle(&env);
+    env_check_order(&env, 0, 1);
+    gmk_test_assert_eq(metric(GMK_METRIC_OUTBOX_PARKED), 2);
+    env_end(&env);
+}
+
 GMK_TEST(chan_outbox_waiting_at_halt_is_dead_lettered)
 {
     mod_t m[2];
