@@ -86,6 +86,15 @@ static bool text_eq(const char *a, const char *b)
     return *a == *b;
 }
 
+static uint32_t max_level(const gmki_kernel_t *k)
+{
+    uint32_t max = 0;
+
+    for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) /* relaxed: a setting */
+        max = gmk_max32(max, gmk_load_rlx(&k->trace_cfg.level[m], GMK_DEV));
+    return max;
+}
+
 int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level)
 {
     gmki_kernel_t *k = gmki_kernel(handle);
@@ -93,6 +102,7 @@ int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level
 
     if (k == NULL || level > GMK_TRACE_ALL)
         return GMK_E_INVALID;
+    gmk_hal_lock_acquire(&k->lock);
     for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) {
         if (module != NULL &&
             (m >= k->core.mods.n_mods || !text_eq(k->core.mods.mods[m]->name, module)))
@@ -100,6 +110,8 @@ int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level
         gmk_store_rlx(&k->trace_cfg.level[m], level, GMK_DEV); /* relaxed: may take effect late */
         found = true;
     }
+    gmk_store_rlx(&k->trace_cfg.max_level, max_level(k), GMK_DEV); /* relaxed: as above */
+    gmk_hal_lock_release(&k->lock);
     return found ? GMK_OK : GMK_E_NOT_FOUND;
 }
 

@@ -31,6 +31,7 @@ enum gmki_event_level {
 /* What is shared by all agents of a kernel: run-time settings of the tracer. */
 typedef struct gmki_trace_cfg {
     gmk_a32_t level[GMK_MAX_MODULES + 1]; /* enum gmk_trace_level, by module */
+    gmk_a32_t max_level;                  /* the largest of them, or more */
     gmk_a32_t sample_rate;                /* share of ALL events kept, in 1/2^32 */
 } gmki_trace_cfg_t;
 

@@ -217,8 +217,9 @@ void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker
     if (q != NULL && gmki_local_count(q) < q->cap &&
         gmk_lq_push_newest(&q->fifo, q->fifo_cells, c)) {
         /* relaxed: a hint, as in gmki_spawn */
-        if (GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))
-            gmki_offer(a);
+        if (gmki_local_count(q) > q->offer_from &&
+            GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))
+            gmki_share(a);
         return;
     }
     if (ready_push(a, c, 1, true) != 0)

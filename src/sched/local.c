@@ -88,16 +88,9 @@ void gmki_share(gmki_agent_t *a)
     }
 }
 
-void gmki_offer(gmki_agent_t *a)
-{
-    /* One short task is run here sooner than a thief could fetch it. */
-    if (gmki_local_count(a->wq) > 1 || a->wq->batch == 1)
-        gmki_share(a);
-}
-
 int gmki_spawn_offer(gmki_agent_t *a)
 {
-    gmki_offer(a);
+    gmki_share(a);
     return GMK_OK;
 }
 

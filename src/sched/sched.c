@@ -31,6 +31,7 @@ static int wq_init(gmki_wq_t *q, const gmk_boot_cfg_t *cfg, uint32_t id)
     q->cap = cap;
     q->limit = cap - cap * GMK_LQ_YIELD_RESERVE / 100;
     q->batch = 1;
+    q->older_in = GMK_AGING_INTERVAL;
     q->rng = 0x9e3779b97f4a7c15ull * (id + 1);
     q->stack_cells = gmk_hal_calloc(cap, sizeof(gmk_cell_t));
     q->fifo_cells = gmk_hal_calloc(cap, sizeof(gmk_cell_t));

@@ -51,11 +51,12 @@ typedef struct gmki_wq {
     gmk_cell_t *fifo_cells;
     uint32_t limit;       /* of stack + fifo, for ordinary tasks: the yield watermark */
     uint32_t cap;         /* of stack + fifo */
-    uint32_t takes;       /* counts towards the next look at older queues */
+    uint32_t older_in;    /* takes until the next look at older queues */
     uint32_t oldest_in;   /* looks until one at the oldest spawned task */
     uint32_t oldest_every;
     uint32_t rq_turn;     /* position in the weighted round over priorities */
     uint32_t batch;       /* tasks a batch, adapted to their length */
+    uint32_t offer_from;  /* private tasks from which on a spawn offers some: 1, or 0 if long */
     uint32_t last_n;      /* tasks of the last batch; 0 after a pause */
     uint64_t rng;
     gmki_spill_t spill;
@@ -190,7 +191,6 @@ bool gmki_spill_put(gmki_agent_t *a, const gmk_cell_t *c);
 bool gmki_spill_take(gmki_agent_t *a, gmk_cell_t *out);
 void gmki_unspill(gmki_agent_t *a);
 void gmki_share(gmki_agent_t *a); /* puts about half where thieves may take it */
-void gmki_offer(gmki_agent_t *a); /* the same, unless it is one short task */
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want);
 bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out);
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);
@@ -284,15 +284,17 @@ int gmki_spawn_offer(gmki_agent_t *a);
 GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
 {
     gmki_wq_t *q = a->wq;
+    uint32_t have = gmki_local_count(q);
 
-    if (GMK_UNLIKELY(GMK_PRIORITY(t->flags) < a->priority || gmki_local_count(q) >= q->limit))
+    if (GMK_UNLIKELY(GMK_PRIORITY(t->flags) < a->priority || have >= q->limit))
         return gmki_spawn_shared(a, t);
     gmk_cell_write(&q->stack_cells[q->stack.newest & q->stack.mask], t,
                    t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG), gmki_seq(a));
     q->stack.newest++;
     gmk_count_add(&a->obs.rows[t->tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], 1);
-    /* relaxed: a hint; this worker is awake and looks again before every task */
-    if (GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
+    /* One short task is run here sooner than a thief could fetch it.
+     * relaxed: a hint; this worker is awake and looks again before every batch */
+    if (have >= q->offer_from && GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
         return gmki_spawn_offer(a);
     return GMK_OK;
 }

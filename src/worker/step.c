@@ -17,26 +17,29 @@ static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
     return 0;
 }
 
-/* Runs a task; a yielded one goes back into a queue. */
-GMK_FN void run_task(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)
+/* Puts a yielded or retried task back into a queue. */
+static GMK_NOINLINE void place_again(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
-    if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN && !gmki_place_yield(a, c)) {
-        gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
-        gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_OVERFLOWS, 1);
-        gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
-    }
+    if (gmki_place_yield(a, c))
+        return;
+    gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_OVERFLOWS, 1);
+    gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
 }
 
 /* Runs what a cell holds; returns how many deliveries ran. */
 static GMK_NOINLINE uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
                                       uint32_t budget)
 {
+    uint32_t handler;
+
     if (c->task.flags & GMK_TF_ACTIVATION)
         return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
     if (GMK_UNLIKELY(c->task.flags & GMK_TF_BOUND) && c->chan_seq != a->obs.agent + 1)
         return astray(a, c);
-    run_task(a, k, c,
-             c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type]);
+    handler = c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type];
+    if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN)
+        place_again(a, k, c);
     return 1;
 }
 
@@ -71,7 +74,6 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     gmk_cell_t c;
     uint32_t n = 0;
 
-    q->takes = 0;
     if (gmki_evq_due(&k->sched, a->obs.now))
         gmki_fire(a, a->obs.now);
     /* One of each: work that keeps the bucket full must not hide the ready queue. */
@@ -94,6 +96,9 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
 static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
 {
     gmki_wq_t *q = a->wq;
+    /* relaxed: a setting that may take effect late */
+    bool traced = gmk_load_rlx(&a->obs.cfg->max_level, GMK_DEV) >= GMK_TRACE_ALL;
+    uint32_t older_in = q->older_in;
     gmk_cell_t c;
     uint32_t n = 0;
 
@@ -103,18 +108,22 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
         gmki_local_count(q) > 1)
         gmki_share(a);
     while (n < limit) {
-        if (GMK_UNLIKELY(++q->takes >= GMK_AGING_INTERVAL))
+        if (GMK_UNLIKELY(--older_in == 0)) {
             n += run_older(a, k);
+            older_in = GMK_AGING_INTERVAL;
+        }
         if (!gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) &&
             !gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
             break;
-        if (GMK_LIKELY((c.task.flags & GMK_TF_RUNTIME_MASK) == 0 && c.sub == 0)) {
-            run_task(a, k, &c, k->sched.type_handler[c.task.type]);
+        if (GMK_LIKELY((c.task.flags & GMKI_TF_SPECIAL) == 0 && c.sub == 0 && !traced)) {
+            if (gmki_dispatch_plain(a, k, &c, k->sched.type_handler[c.task.type]) == GMKI_AGAIN)
+                place_again(a, k, &c);
             n++;
         } else {
             n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
         }
     }
+    q->older_in = older_in;
     return n;
 }
 
@@ -141,6 +150,7 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
 
         q->batch = (uint32_t)gmk_min64(gmk_min64(fits, 2 * (uint64_t)q->batch), k->sched.max_batch);
         q->batch = gmk_max32(q->batch, 1);
+        q->offer_from = q->batch > 1;
         if (gmki_current(a) != GMKI_IDLE &&
             spent > k->mods.handlers[gmki_current(a)].budget_ns * q->last_n) {
             gmki_count(&a->obs, 0, GMK_METRIC_BUDGET_OVERRUNS, 1);

@@ -55,36 +55,61 @@ GMK_FN uint32_t gmki_current(const gmki_agent_t *a)
     return gmk_load_rlx(&a->wq->current, GMK_DEV) - 1; /* relaxed: the worker's own */
 }
 
-/* Runs one delivery and accounts for it. */
-GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
-                                       uint32_t handler)
+/* Makes the context that of a task about to run. */
+GMK_FN void gmki_enter_task(gmki_agent_t *a, gmk_cell_t *c, uint32_t handler,
+                            const gmki_handler_t *h)
 {
-    gmki_handler_t *h = &k->mods.handlers[handler];
-    bool all = false;
-    int rc;
-
     a->ctx.task = &c->task;
     a->ctx.user = h->user;
     a->obs.module = h->module;
     a->priority = GMK_PRIORITY(c->task.flags);
     gmk_store_rlx(&a->wq->current, handler + 1, GMK_DEV); /* relaxed: for a person to read */
-    if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) /* sync: module.poison */
-        return gmki_skip_poisoned(a, k, c);
-#ifndef GMK_STRIP_TRACE
-    all = (c->task.flags & GMK_TF_EMIT_TRACE) != 0 || gmki_trace_on(&a->obs, GMK_TRACE_ALL);
-#endif
-    if (GMK_UNLIKELY(all))
-        gmki_trace_task(&a->obs, TASK_START, &c->task, a->obs.agent, c->task.seq);
-    rc = h->fn(&a->ctx);
-    if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
-        return gmki_uncommon(a, k, c, rc);
-    if (GMK_UNLIKELY(all))
-        gmki_trace_task(&a->obs, TASK_END, &c->task, a->obs.agent, c->task.seq);
+}
+
+/* Accounts for a delivery that ended well on a worker, whose rows are its own. */
+GMK_FN void gmki_completed(gmki_agent_t *a, const gmk_cell_t *c, uint32_t handler)
+{
+    gmk_a64_t *n = &a->obs.rows[c->task.tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_COMPLETED];
+
     if (GMK_UNLIKELY(c->task.flags & GMK_TF_PAYLOAD_RC))
         gmki_drop_payload(a, &c->task);
     gmki_hrow_add(a, handler, GMKI_HROW_COMPLETED);
-    gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_COMPLETED);
+    /* relaxed: the row has one writer */
+    gmk_store_rel(n, gmk_load_rlx(n, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
+}
+
+/* What of a task's flags wants more than the plain way. */
+#define GMKI_TF_SPECIAL (GMK_TF_RUNTIME_MASK | GMK_TF_EMIT_TRACE)
+
+/* Runs one delivery that is not traced, and accounts for it. */
+GMK_FN enum gmki_outcome gmki_dispatch_plain(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
+                                             uint32_t handler)
+{
+    const gmki_handler_t *h = &k->mods.handlers[handler];
+    int rc;
+
+    gmki_enter_task(a, c, handler, h);
+    if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) /* sync: module.poison */
+        return gmki_skip_poisoned(a, k, c);
+    rc = h->fn(&a->ctx);
+    if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
+        return gmki_uncommon(a, k, c, rc);
+    gmki_completed(a, c, handler);
     return GMKI_SETTLED;
+}
+
+/* Runs one delivery, traced if it should be. */
+GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
+                                       uint32_t handler)
+{
+    enum gmki_outcome out;
+
+    a->obs.module = k->mods.handlers[handler].module;
+    gmki_trace_task(&a->obs, TASK_START, &c->task, a->obs.agent, c->task.seq);
+    out = gmki_dispatch_plain(a, k, c, handler);
+    if (out == GMKI_SETTLED)
+        gmki_trace_task(&a->obs, TASK_END, &c->task, a->obs.agent, c->task.seq);
+    return out;
 }
 
 #endif
