@@ -171,6 +171,16 @@ static void fiber_entry(void)
     abort();
 }
 
+/* getcontext may return twice as far as the compiler knows: it has a frame of its own. */
+static void make_context(void *stack, ucontext_t *ctx)
+{
+    getcontext(ctx);
+    ctx->uc_stack.ss_sp = stack;
+    ctx->uc_stack.ss_size = STACK_BYTES;
+    ctx->uc_link = NULL;
+    makecontext(ctx, fiber_entry, 0);
+}
+
 int gmk_hal_cpu_start(gmk_hal_thread_t *t, uint32_t cpu, void *(*fn)(void *), void *arg)
 {
     uint32_t i = 1;
@@ -192,11 +202,7 @@ int gmk_hal_cpu_start(gmk_hal_thread_t *t, uint32_t cpu, void *(*fn)(void *), vo
     }
     f->fn = fn;
     f->arg = arg;
-    getcontext(&f->ctx);
-    f->ctx.uc_stack.ss_sp = f->stack;
-    f->ctx.uc_stack.ss_size = STACK_BYTES;
-    f->ctx.uc_link = NULL;
-    makecontext(&f->ctx, fiber_entry, 0);
+    make_context(f->stack, &f->ctx);
     f->wait = RUNS;
     t->fiber = i + 1;
     gmk_sim_switch();

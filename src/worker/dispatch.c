@@ -31,7 +31,7 @@ static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cel
         gmki_trace(&a->obs, POISON, &c->task, k->mods.handlers[handler].type,
                    GMK_POISON_RATE + 1);
     gmki_fail(a, k, c, reason_and_code);
-    return GMKI_SETTLED;
+    return GMKI_FAILED;
 }
 
 static enum gmki_outcome yielded(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
@@ -86,5 +86,5 @@ enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t
 {
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_POISON_SKIPS, 1);
     gmki_fail(a, k, c, GMK_ERR_POISONED);
-    return GMKI_SETTLED;
+    return GMKI_FAILED;
 }

@@ -44,7 +44,8 @@ static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_ce
     t->budget--;
     a->group = g;
     switch (gmki_dispatch(a, k, c, k->chan.sub_handler[c->sub])) {
-    case GMKI_SETTLED:
+    case GMKI_COMPLETED:
+    case GMKI_FAILED:
         t->settled++;
         break;
     case GMKI_AGAIN: /* still pending */

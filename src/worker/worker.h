@@ -18,7 +18,8 @@ typedef struct gmki_core {
 } gmki_core_t;
 
 enum gmki_outcome {
-    GMKI_SETTLED, /* completed or failed: the delivery is over */
+    GMKI_COMPLETED,
+    GMKI_FAILED, /* as much over as the other */
     GMKI_AGAIN,   /* to be placed again at once */
     GMKI_LATER    /* in the event queue */
 };
@@ -95,7 +96,7 @@ GMK_FN enum gmki_outcome gmki_dispatch_plain(gmki_agent_t *a, gmki_core_t *k, gm
     if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
         return gmki_uncommon(a, k, c, rc);
     gmki_completed(a, c, handler);
-    return GMKI_SETTLED;
+    return GMKI_COMPLETED;
 }
 
 /* Runs one delivery, traced if it should be. */
@@ -107,7 +108,7 @@ GMK_FN enum gmki_outcome gmki_dispatch(gmki_agent_t *a, gmki_core_t *k, gmk_cell
     a->obs.module = k->mods.handlers[handler].module;
     gmki_trace_task(&a->obs, TASK_START, &c->task, a->obs.agent, c->task.seq);
     out = gmki_dispatch_plain(a, k, c, handler);
-    if (out == GMKI_SETTLED)
+    if (out == GMKI_COMPLETED)
         gmki_trace_task(&a->obs, TASK_END, &c->task, a->obs.agent, c->task.seq);
     return out;
 }
