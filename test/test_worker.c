@@ -346,6 +346,7 @@ GMK_TEST(worker_retry_backs_off_1_2_4_to_64_ticks_and_ends_at_16)
     GMK_REQUIRE(begin(&cfg));
     load.retries = UINT32_MAX;
     gmk_tick_advance(&kernel);
+    kit_idle(&kernel); /* no batch is under way that began at tick 0 */
     kit_submit(&kernel, task(RETRIER, 5, 6));
     for (uint32_t i = 0; i < 1000; i++) {
         kit_idle(&kernel);
