@@ -14,10 +14,10 @@ $(foreach p,$(PORTS),$(eval $(call test_rules,$(p))))
 bins = $(foreach t,$(1),$(B)/linux/bin/$(t) $(B)/sim/bin/$(t))
 hosted_bins = $(foreach t,$(1),$(B)/linux/bin/$(t))
 
-GROUP_ring := test_ring_spsc test_ring_mpmc test_prim
+GROUP_ring := test_ring_spsc test_ring_mpmc test_prim test_prim_freelist
 GROUP_alloc := test_alloc_slab test_alloc_block test_alloc_bump test_alloc_payload
 GROUP_sched := test_sched_rq test_sched_lq test_sched_evq test_enqueue
-GROUP_chan := test_chan
+GROUP_chan := test_chan test_chan_flow
 GROUP_module := test_module
 GROUP_worker := test_worker
 GROUP_boot := test_boot

@@ -159,10 +159,10 @@ GMK_TEST(sched_lq_share_moves_half_of_the_oldest)
     q = rig.a.wq;
     for (uint32_t i = 0; i < 10; i++)
         gmk_test_assert_eq(spawn(0, i), GMK_OK);
-    gmki_share(&rig.a);
+    gmki_share(&rig.a, 2);
     gmk_test_assert_eq(queued(&q->shared), 5);
     gmk_test_assert_eq(gmk_lq_count(&q->stack), 5);
-    gmki_share(&rig.a); /* there is something to steal already */
+    gmki_share(&rig.a, 2); /* there is something to steal already */
     gmk_test_assert_eq(queued(&q->shared), 5);
     for (uint32_t i = 0; i < 5; i++) {
         GMK_REQUIRE(gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) == 1);

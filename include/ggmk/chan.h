@@ -30,8 +30,9 @@ GMK_EXTERN_C_BEGIN
 GMK_NODISCARD int gmk_chan_find(gmk_ctx_t *ctx, const char *name);
 
 /* Opens a channel or finds the one of that name and the same properties. mode ORs mode
- * and guarantee; slots is rounded up to a power of two, 0 takes the default. The first
- * subscription or emit fixes the message type, unless a declaration did.
+ * and guarantee; slots is rounded up to a power of two, 0 takes the default. The first emit
+ * or gmk_chan_fix_type fixes the message type, unless a declaration did; a subscription
+ * needs it fixed.
  * returns: the identifier, GMK_E_INVALID (name empty or too long, bad mode),
  * GMK_E_EXISTS (other properties), GMK_E_LIMIT, GMK_ALLOC_FAIL, GMK_E_UNSUPPORTED
  * (fan-out, in this release). threads: any ctx. blocks: for a lock. source: CH-24, CH-26. */
@@ -51,7 +52,8 @@ GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type
 GMK_NODISCARD int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan);
 GMK_NODISCARD int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker);
 
-/* Puts a copy of *t on the channel. ownership: on success the payload reference goes
+/* Puts a copy of *t on the channel. It does not queue behind messages that the same
+ * handler has waiting in its outbox (gmk_chan_emit_wait does). ownership: on success the payload reference goes
  * with the copy, on failure it stays the caller's.
  * returns: GMK_OK, GMK_CHAN_FULL, GMK_CHAN_CLOSED, GMK_CHAN_TYPE_MISMATCH,
  * GMK_E_TENANT, GMK_E_INVALID, GMK_E_HALTING (attached threads).

@@ -219,7 +219,7 @@ void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker
         /* relaxed: a hint, as in gmki_spawn */
         if (gmki_local_count(q) > q->offer_from &&
             GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))
-            gmki_share(a);
+            gmki_share(a, 2);
         return;
     }
     if (ready_push(a, c, 1, true) != 0)

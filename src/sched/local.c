@@ -63,7 +63,7 @@ void gmki_unspill(gmki_agent_t *a)
     }
 }
 
-void gmki_share(gmki_agent_t *a)
+void gmki_share(gmki_agent_t *a, uint32_t part)
 {
     gmki_wq_t *q = a->wq;
     gmk_lq_t *from = &q->stack;
@@ -81,7 +81,7 @@ void gmki_share(gmki_agent_t *a)
     if (k != 0 && 4 * k > gmk_lq_count(from))
         return;
     k = gmk_lq_move_oldest(from, cells, &q->shared.ring, q->shared.cells,
-                           (gmk_lq_count(from) + 1) / 2);
+                           (gmk_lq_count(from) + part - 1) / part);
     if (k != 0) {
         gmki_count(&a->obs, 0, GMK_METRIC_TASKS_SHARED, k);
         gmki_wake_one(a->sched);
@@ -90,7 +90,7 @@ void gmki_share(gmki_agent_t *a)
 
 int gmki_spawn_offer(gmki_agent_t *a)
 {
-    gmki_share(a);
+    gmki_share(a, 2);
     return GMK_OK;
 }
 

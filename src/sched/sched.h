@@ -190,7 +190,9 @@ uint64_t gmki_evq_next_ns(const gmk_sched_t *s);
 bool gmki_spill_put(gmki_agent_t *a, const gmk_cell_t *c);
 bool gmki_spill_take(gmki_agent_t *a, gmk_cell_t *out);
 void gmki_unspill(gmki_agent_t *a);
-void gmki_share(gmki_agent_t *a); /* puts about half where thieves may take it */
+/* Puts one part-th of the private tasks, the oldest, where thieves may take them, unless
+ * there is enough already. */
+void gmki_share(gmki_agent_t *a, uint32_t part);
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want);
 bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out);
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);

@@ -102,11 +102,11 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
     gmk_cell_t c;
     uint32_t n = 0;
 
-    /* relaxed: a hint; work that stays private is still run here. Once a batch is enough:
-     * one is worth little time, or has one task. */
-    if (GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1) &&
-        gmki_local_count(q) > 1)
-        gmki_share(a);
+    /* Behind a handler that takes long, some must be stealable: a few always, half if
+     * somebody is idle or tasks are long. Once a batch is enough: one is worth little time,
+     * or has one task. relaxed: a hint; work that stays private is still run here. */
+    if (gmki_local_count(q) > 1)
+        gmki_share(a, gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1 ? 2 : 4);
     while (n < limit) {
         if (GMK_UNLIKELY(--older_in == 0)) {
             n += run_older(a, k);
