@@ -6,18 +6,19 @@
 # without one, or with a bad status and no failure, counts as one failed. Its output is in
 # build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
 # CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
-# simulated machine are tried (500).
+# simulated machine are tried (5000), STORM for how many seconds the storm runs (15).
 cd "$(dirname "$0")/.." || exit 2
 # What a calling make was told (SAN=, CC=) is not for these.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
 
 jobs=${CHECK_JOBS:-2}
 limit=${CHECK_LIMIT:-600}
-seeds=${SEEDS:-500}
+seeds=${SEEDS:-5000}
+storm=${STORM:-15}
 logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
-test-debug sim mutants headers install docs pipeline'
+test-debug stress-tsan stress-asan sim mutants headers install docs pipeline'
 
 # built: a closing line for a command that has none of its own.
 built() {
@@ -43,6 +44,8 @@ section() {
     test-tsan) run_make test SAN=tsan ;;
     test-debug) run_make test DEBUG=1 ;;
     sim) run_make sim SEEDS="$seeds" ;;
+    stress-tsan) run_make stress SAN=tsan SECONDS="$storm" ;;
+    stress-asan) run_make stress SAN=asan SECONDS="$storm" ;;
     mutants) run_make mutants ;;
     headers) run_make headers-check ;;
     install) run_make install-check ;;
