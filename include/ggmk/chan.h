@@ -53,8 +53,9 @@ GMK_NODISCARD int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan);
 GMK_NODISCARD int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker);
 
 /* Puts a copy of *t on the channel. It does not queue behind messages that the same
- * handler has waiting in its outbox (gmk_chan_emit_wait does). ownership: on success the payload reference goes
- * with the copy, on failure it stays the caller's.
+ * handler has waiting in its outbox (gmk_chan_emit_wait does).
+ * ownership: on success the payload reference goes with the copy, on failure it stays
+ * the caller's.
  * returns: GMK_OK, GMK_CHAN_FULL, GMK_CHAN_CLOSED, GMK_CHAN_TYPE_MISMATCH,
  * GMK_E_TENANT, GMK_E_INVALID, GMK_E_HALTING (attached threads).
  * threads: ctx's own. cost: one ring push and one read-modify-write. source: CH-24. */
