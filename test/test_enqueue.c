@@ -353,21 +353,21 @@ GMK_TEST(enqueue_refusals_are_counted)
 
 GMK_TEST(enqueue_full_inbox_refuses_and_keeps_its_reserve)
 {
-    gmk_boot_cfg_t cfg = {.n_workers = 1, .inbox_slots = 256};
+    gmk_boot_cfg_t cfg = {.n_workers = 1, .inbox_slots = 512};
     gmk_task_t t = kit_task(LEAF, GMK_PRIO_NORMAL, 0);
     uint32_t n = 0;
 
     GMK_REQUIRE(begin(&cfg) && close_gate());
     while (gmk_submit_to(&kernel, &t, 0) == GMK_OK)
         n++;
-    gmk_test_assert_eq(n, 192);
+    gmk_test_assert_eq(n, 384);
     gmk_test_assert_eq(gmk_submit_to(&kernel, &t, 0), GMK_E_FULL);
     kit_set(&load.open, 1);
     kit_idle(&kernel);
-    gmk_test_assert_eq(kit_get(&load.runs), 192);
+    gmk_test_assert_eq(kit_get(&load.runs), 384);
     gmk_test_assert_eq(gmk_submit_to(&kernel, &t, 0), GMK_OK);
     kit_idle(&kernel);
-    gmk_test_assert_eq(kit_halt(&kernel).completed, 194);
+    gmk_test_assert_eq(kit_halt(&kernel).completed, 386);
 }
 
 GMK_TEST(enqueue_batch_takes_the_first_ones_that_fit)

@@ -705,7 +705,7 @@ GMK_TEST(sched_lq_acc2_deliveries_through_one_worker_exactly_once_in_order)
  * however many retries come due while its worker is busy. */
 GMK_TEST(sched_lq_inbox_full_of_due_retries_has_room_for_an_activation)
 {
-    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 256};
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .inbox_slots = 512};
     gmk_task_t t = kit_task(MSG + 1, 0, 0), m = kit_task(MSG, GMK_PRIO_NORMAL, 0);
     gmki_queue_t *in;
     gmk_host_t host;
@@ -718,11 +718,11 @@ GMK_TEST(sched_lq_inbox_full_of_due_retries_has_room_for_an_activation)
     gmk_test_assert_eq(gmk_submit_to(&kernel, &t, 1), GMK_OK);
     gmk_test_assert(kit_until(&load.entered, 1));
     gmk_tick_advance(&kernel);
-    while (queued(in) < 192)
+    while (queued(in) < 384)
         gmk_hal_relax();
     for (uint32_t i = 0; i < 1000; i++)
         gmk_hal_relax();
-    gmk_test_assert_eq(queued(in), 192);
+    gmk_test_assert_eq(queued(in), 384);
     ctx = gmk_host_attach(&kernel, &host);
     GMK_REQUIRE(ctx != NULL);
     gmk_test_assert_eq(gmk_chan_emit(ctx, (uint32_t)gmk_chan_find(ctx, "bound"), &m), GMK_OK);

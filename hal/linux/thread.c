@@ -14,6 +14,24 @@ static void *thread_entry(void *arg)
     return t->fn(t->arg);
 }
 
+/* The n-th processor that this process may use. */
+static int nth_cpu(uint32_t n)
+{
+    cpu_set_t set;
+    int cpu = 0;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return (int)n;
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, &set))
+            continue;
+        cpu = i;
+        if (n-- == 0)
+            break;
+    }
+    return cpu;
+}
+
 int gmk_hal_cpu_start(gmk_hal_thread_t *t, uint32_t cpu, void *(*fn)(void *), void *arg)
 {
     pthread_attr_t attr;
@@ -28,7 +46,7 @@ int gmk_hal_cpu_start(gmk_hal_thread_t *t, uint32_t cpu, void *(*fn)(void *), vo
         cpu_set_t set;
 
         CPU_ZERO(&set);
-        CPU_SET(cpu % gmk_hal_cpu_count(), &set);
+        CPU_SET(nth_cpu(cpu % gmk_hal_cpu_count()), &set);
         pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
     }
     rc = pthread_create(&t->id, &attr, thread_entry, t);

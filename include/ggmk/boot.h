@@ -2,6 +2,9 @@
  * Boot, halt, submission from outside, ticks, audit, attached threads.
  * Floor: F2. gmk_kernel_t is storage that the caller provides; its contents are
  * private. Kernels share nothing: several may run in one process.
+ * The calls to submit, advance the tick, wait, attach and detach may run beside gmk_halt;
+ * every other call on a gmk_kernel_t, reading ones too, must not run beside its boot or
+ * halt.
  * Across fork: the child has no workers; it must only _exit or exec. In a signal
  * handler: gmk_strerror and gmk_version only.
  * Source: SPEC SYS-11 to SYS-14, V-23; ARCHITECTURE R8, R13, R19, R21. */
@@ -59,7 +62,7 @@ GMK_EXTERN_C_BEGIN
  * pre: *k is not a running kernel; cfg may be null; mods may be null if n_mods is 0.
  * ownership: the module structures must outlive the kernel.
  * returns: GMK_OK; GMK_E_INVALID, GMK_E_LIMIT, GMK_E_WIRING, GMK_E_INIT, GMK_E_CPU,
- * GMK_E_UNSUPPORTED, GMK_ALLOC_FAIL, each undone whole, with its story in
+ * GMK_ALLOC_FAIL, each undone whole, with its story in
  * gmk_boot_error(k). threads: one. source: SYS-11, SYS-12. */
 int gmk_boot(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, uint32_t n_mods);
 
@@ -101,9 +104,11 @@ GMK_NODISCARD int gmk_submit_at_tick(gmk_kernel_t *k, gmk_task_t *t, uint32_t ti
 void gmk_tick_advance(gmk_kernel_t *k);
 uint32_t gmk_tick_now(const gmk_kernel_t *k);
 
-/* Waits until no delivery is queued or running and no timer is due, at most
- * timeout_ns. returns: GMK_OK, GMK_E_TIMEOUT, GMK_E_INVALID, GMK_E_HALTING. threads: any,
- * not a handler. Other submitters may of course undo it. */
+/* Waits until nothing can run: all workers parked and no timer due, at most timeout_ns.
+ * Later timers, back-offs, messages without a subscriber and sends that wait for room
+ * may remain: gmk_audit counts them as queued.
+ * returns: GMK_OK, GMK_E_TIMEOUT, GMK_E_INVALID, GMK_E_HALTING. threads: any, not a
+ * handler. Other submitters may of course undo it. */
 GMK_NODISCARD int gmk_wait_idle(gmk_kernel_t *k, uint64_t timeout_ns);
 
 /* Sums the books while the workers stand still: it stops them between two batches and

@@ -16,8 +16,9 @@ enum gmk_metric {
 
 GMK_EXTERN_C_BEGIN
 
-/* Adds delta to one of the caller's counters, for the current task's tenant.
- * pre: metric_id < GMK_METRIC_COUNT, else nothing happens. threads: ctx's own.
+/* Adds delta to one of the caller's counters, for the current task's tenant. Nothing
+ * happens for a bad number, and for the counters of tasks that the audit lives on
+ * (ENQUEUED to YIELDED, ACCEPTED, COMPLETED, DEAD, POISON_SKIPS). threads: ctx's own.
  * cost: one store. source: SDK-3. */
 void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta);
 

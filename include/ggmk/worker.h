@@ -12,7 +12,7 @@ typedef struct gmk_worker_info {
     uint32_t id;
     enum gmk_worker_state state;
     uint32_t current_type; /* type of the task being run, 0 if none */
-    uint32_t queued;       /* tasks in its queues, a recent value */
+    uint32_t queued;       /* in its inbox and stealable part, a recent value */
     uint64_t heartbeat;    /* loop passes */
 } gmk_worker_info_t;
 

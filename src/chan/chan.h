@@ -73,7 +73,6 @@ struct gmk_chan_reg {
     uint32_t n_subs; /* 0 stands for direct work */
     /* Registered by the module floor. */
     uint32_t (*handler_of)(void *modules, uint32_t module, uint32_t type);
-    const char *(*module_name)(void *modules, uint32_t module);
     void *modules;
     /* Envelopes. */
     gmki_envelope_t *envelopes;

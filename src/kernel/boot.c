@@ -77,7 +77,6 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
         (rc = gmki_mod_validate(&c->mods)) != GMK_OK)
         return rc;
     c->chan.handler_of = gmki_handler_of;
-    c->chan.module_name = gmki_module_name;
     c->chan.modules = &c->mods;
     if ((rc = gmki_chan_reg_init(&c->chan, &c->sched, c->mods.n_mods)) != GMK_OK ||
         (rc = gmki_envelopes_init(&c->chan, &c->mem)) != GMK_OK)
@@ -129,8 +128,10 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     k->n_agents = full.n_workers + GMK_MAX_HOSTS + 1;
     gmk_hal_lock_init(&k->lock);
     h->k = k;
-    gmk_store_rel(&h->magic, GMKI_MAGIC, GMK_DEV); /* sync: kernel.magic */
+    h->born = gmk_hal_now_ns();
     rc = core_init(k, h, mods, n_mods);
+    if (rc == GMK_OK)
+        gmk_store_rel(&h->magic, GMKI_MAGIC, GMK_DEV); /* sync: kernel.magic */
     /* Worker 0's agent acts for boot, then for its worker: the start orders the two. */
     if (rc == GMK_OK) {
         gmk_or_sc(&h->gate, GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */

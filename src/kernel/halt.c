@@ -121,6 +121,7 @@ int gmk_halt_timeout(gmk_kernel_t *handle, uint64_t timeout_ns, gmk_audit_report
     gmk_audit_report_t books = {.balanced = false};
     uint64_t start = gmk_hal_now_ns();
     uint64_t room = GMKI_NEVER - start > timeout_ns ? timeout_ns : GMKI_NEVER - start;
+    char stuck[sizeof(books.stuck)];
     gmki_agent_t *a;
 
     if (k == NULL ||
@@ -140,10 +141,13 @@ int gmk_halt_timeout(gmk_kernel_t *handle, uint64_t timeout_ns, gmk_audit_report
     /* Nobody runs: worker 0's agent acts for the kernel. */
     a = k->agents[0];
     gmki_trace(&a->obs, HALT, NULL, k->cfg.n_workers, 0);
+    gmki_audit(k, &books);
+    gmk_hal_memcpy(stuck, books.stuck, sizeof(stuck)); /* while it still is */
     gmki_lose_all(k, a);
     gmki_mod_fini_all(a, &k->core.mods);
     gmki_lose_all(k, a);
     gmki_audit(k, &books);
+    gmk_hal_memcpy(books.stuck, stuck, sizeof(stuck));
     if (report != NULL)
         *report = books;
     gmk_store_rel(&h->magic, GMKI_MAGIC_ENDED, GMK_DEV); /* sync: kernel.magic */

@@ -38,6 +38,7 @@ typedef struct gmki_kernel {
 typedef struct gmki_handle {
     gmki_kernel_t *k;
     gmk_a64_t magic;
+    uint64_t born;  /* the time of boot: tells kernels in one storage apart */
     gmk_a64_t gate; /* calls inside | GMKI_GATE_OPEN | next seq << 16 */
     char error[GMKI_ERROR_BYTES];
 } gmki_handle_t;

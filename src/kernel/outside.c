@@ -114,8 +114,11 @@ void gmk_tick_advance(gmk_kernel_t *handle)
     if (k == NULL)
         return;
     gmk_add_ar(&k->core.sched.tick_base, 1, GMK_DEV); /* sync: sched.tick */
+    /* By the clock, the events of later ticks are due earlier now, too. */
     if (gmki_evq_due(&k->core.sched, gmk_hal_now_ns()))
         gmki_wake_one(&k->core.sched);
+    else if (!k->core.sched.manual_ticks && gmki_evq_next_ns(&k->core.sched) != GMKI_NEVER)
+        gmki_wake_keeper(&k->core.sched);
     come_out(handle);
 }
 
@@ -189,6 +192,7 @@ typedef struct host {
     gmk_kernel_t *handle;
     gmki_kernel_t *k;
     gmki_agent_t *agent;
+    uint64_t born; /* of the kernel, which another may follow in the same storage */
     gmk_task_t none; /* ctx->task: contexts hold no null pointer */
 } host_t;
 
@@ -229,6 +233,7 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
         h->handle = handle;
         h->k = k;
         h->agent = a;
+        h->born = ((gmki_handle_t *)handle)->born;
         h->none = (gmk_task_t){.type = 0};
         a->ctx.task = &h->none;
         a->ctx.tick = (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns());
@@ -241,12 +246,22 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
 int gmk_host_detach(gmk_host_t *storage)
 {
     host_t *h = (host_t *)storage;
+    gmki_kernel_t *k;
+    uint32_t seq;
+    bool same;
+    int rc;
 
-    if (h == NULL || h->agent == NULL || gmki_kernel(h->handle) != h->k)
+    if (h == NULL || h->agent == NULL)
         return GMK_E_INVALID;
-    gmk_hal_lock_acquire(&h->k->lock);
-    gmk_store_rlx(&h->agent->attached, 0, GMK_DEV); /* relaxed: the lock is held */
-    gmk_hal_lock_release(&h->k->lock);
+    k = go_in(h->handle, 0, &seq, &rc);
+    same = k != NULL && h->k == k && h->born == ((gmki_handle_t *)h->handle)->born;
+    if (same) {
+        gmk_hal_lock_acquire(&k->lock);
+        gmk_store_rlx(&h->agent->attached, 0, GMK_DEV); /* relaxed: the lock is held */
+        gmk_hal_lock_release(&k->lock);
+    }
+    if (k != NULL)
+        come_out(h->handle);
     h->agent = NULL;
-    return GMK_OK;
+    return same ? GMK_OK : (int)GMK_E_INVALID;
 }

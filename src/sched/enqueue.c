@@ -117,6 +117,17 @@ int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint
     return GMK_OK;
 }
 
+void gmki_wake_keeper(gmk_sched_t *s)
+{
+    /* A step of the word: who becomes the keeper later re-reads the due time after it. */
+    uint32_t keeper = gmk_add_sc(&s->timekeeper, 0, GMK_DEV); /* sync: sched.timekeeper */
+
+    if (keeper != 0)
+        gmki_wake_worker(s, keeper - 1);
+    else
+        gmki_wake_one(s);
+}
+
 bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool is_tick)
 {
     gmk_sched_t *s = a->sched;
@@ -126,13 +137,7 @@ bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool i
         return false;
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TIMERS_SET, 1);
     if (earliest) {
-        /* relaxed: the keeper re-reads the due time after it has announced itself */
-        uint32_t keeper = gmk_load_rlx(&s->timekeeper, GMK_DEV);
-
-        if (keeper != 0)
-            gmki_wake_worker(s, keeper - 1);
-        else
-            gmki_wake_one(s);
+        gmki_wake_keeper(s);
     }
     return true;
 }

@@ -175,6 +175,11 @@ void gmki_park(gmki_agent_t *a)
         gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
 }
 
+static bool freezing(const gmk_sched_t *s)
+{
+    return (gmk_load_sc(&s->control, GMK_DEV) & GMKI_FREEZE) != 0; /* sync: sched.control */
+}
+
 /* A worker in a batch comes here at the batch's edge; a parked one does nothing until
  * it is woken, and then comes here first: its step out of the mask is ordered with the
  * freezer's look at the mask. */
@@ -182,16 +187,18 @@ void gmki_freeze_point(gmki_agent_t *a)
 {
     gmk_sched_t *s = a->sched;
 
-    gmk_xchg_sc(&a->wq->frozen, 1, GMK_DEV); /* sync: sched.frozen */
-    gmk_hal_park_wake(&s->quiet);
-    for (;;) {
-        uint32_t seen = gmk_hal_park_word(&a->wq->park);
+    do {
+        gmk_xchg_sc(&a->wq->frozen, 1, GMK_DEV); /* sync: sched.frozen */
+        gmk_hal_park_wake(&s->quiet);
+        for (;;) {
+            uint32_t seen = gmk_hal_park_word(&a->wq->park);
 
-        if ((gmk_load_sc(&s->control, GMK_DEV) & GMKI_FREEZE) == 0) /* sync: sched.control */
-            break;
-        gmk_hal_park_wait(&a->wq->park, seen, GMK_HAL_FOREVER);
-    }
-    gmk_store_rel(&a->wq->frozen, 0, GMK_DEV); /* sync: sched.frozen */
+            if (!freezing(s))
+                break;
+            gmk_hal_park_wait(&a->wq->park, seen, GMK_HAL_FOREVER);
+        }
+        gmk_xchg_sc(&a->wq->frozen, 0, GMK_DEV); /* sync: sched.frozen */
+    } while (freezing(s)); /* the next freezer may have seen the mark of the last time */
 }
 
 static bool all_still(const gmk_sched_t *s)

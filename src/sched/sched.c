@@ -26,7 +26,7 @@ static int wq_init(gmki_wq_t *q, const gmk_boot_cfg_t *cfg, uint32_t id)
 {
     uint32_t cap = gmk_max32(or_default(cfg->lq_slots, GMK_LQ_DEFAULT_CAP), 8);
     uint32_t inbox = gmk_max32(or_default(cfg->inbox_slots, GMK_INBOX_DEFAULT_CAP),
-                               gmk_pow2_ceil(4 * GMK_MAX_MODULES));
+                               gmk_pow2_ceil(8 * GMK_MAX_MODULES));
 
     q->cap = cap;
     q->limit = cap - cap * GMK_LQ_YIELD_RESERVE / 100;
@@ -119,8 +119,11 @@ bool gmki_enter(gmki_agent_t *a)
     if (GMK_LIKELY(a->wq != NULL))
         return true;
     gmk_xchg_sc(&a->busy, 1, GMK_DEV); /* sync: host.busy */
-    if (gmk_load_sc(&a->sched->closed, GMK_DEV) == 0) /* sync: sched.closed */
+    if (gmk_load_sc(&a->sched->closed, GMK_DEV) == 0) { /* sync: sched.closed */
+        a->obs.now = gmk_hal_now_ns();
+        a->ctx.tick = (uint32_t)gmki_tick(a->sched, a->obs.now);
         return true;
+    }
     gmk_store_rel(&a->busy, 0, GMK_DEV); /* sync: host.busy */
     return false;
 }

@@ -203,6 +203,8 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns);
 void gmki_wake_one(gmk_sched_t *s);
 void gmki_wake_worker(gmk_sched_t *s, uint32_t worker);
 void gmki_wake_all(gmk_sched_t *s);
+/* An event is due earlier than thought: somebody must sleep less. (enqueue.c) */
+void gmki_wake_keeper(gmk_sched_t *s);
 bool gmki_work_visible(const gmk_sched_t *s, const gmki_wq_t *own);
 bool gmki_search_begin(gmk_sched_t *s); /* true: may spin */
 void gmki_search_end(gmki_agent_t *a);
@@ -294,9 +296,11 @@ GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
                    t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG), gmki_seq(a));
     q->stack.newest++;
     gmk_count_add(&a->obs.rows[t->tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], 1);
-    /* One short task is run here sooner than a thief could fetch it.
+    /* One short task is run here sooner than a thief could fetch it. Of more, some are
+     * offered even if nobody is idle now: this handler may run on for long.
      * relaxed: a hint; this worker is awake and looks again before every batch */
-    if (have >= q->offer_from && GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0))
+    if (have >= q->offer_from && GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0 ||
+                                              have == 1 || (have & 7) == 7))
         return gmki_spawn_offer(a);
     return GMK_OK;
 }

@@ -83,12 +83,12 @@ int gmk_emit_at_tick(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t tick)
     return set_timer(ctx, t, gmki_tick_widen(ctx->agent->sched, gmk_hal_now_ns(), tick), true);
 }
 
-void gmk_yield(gmk_ctx_t *ctx) { ctx->agent->yielded = true; }
+void gmk_yield(gmk_ctx_t *ctx) { ctx->agent->yielded = ctx->agent->in_task; }
 
 void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase)
 {
     ctx->task->meta0 = phase;
-    ctx->agent->yielded = true;
+    gmk_yield(ctx);
 }
 
 bool gmk_budget_spent(gmk_ctx_t *ctx)
@@ -269,9 +269,17 @@ int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
 
 /* Observability. -------------------------------------------------------------- */
 
+/* The counters that the audit compares, and those that follow from them. */
+static bool is_ledger(uint32_t id)
+{
+    return id <= GMK_METRIC_TASKS_YIELDED ||
+           (id >= GMK_METRIC_TASKS_ACCEPTED && id <= GMK_METRIC_TASKS_DEAD) ||
+           id == GMK_METRIC_POISON_SKIPS;
+}
+
 void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta)
 {
-    if (ctx != NULL && metric_id < GMK_METRIC_COUNT)
+    if (ctx != NULL && metric_id < GMK_METRIC_COUNT && !is_ledger(metric_id))
         gmki_count(&ctx->agent->obs, ctx->task->tenant, metric_id, delta);
 }
 
