@@ -500,6 +500,7 @@ GMK_TEST(chan_circular_wait_is_named_and_halt_ends)
     gmk_test_assert_str_eq(r.stuck, "circular wait: ping -> pong -> ping");
     env_end_within(&env, ENV_PATIENCE_NS);
     gmk_test_assert_eq(env.report.dead, r.queued);
+    gmk_test_assert_str_eq(env.report.stuck, r.stuck);
 }
 
 static int on_self(gmk_ctx_t *ctx)
