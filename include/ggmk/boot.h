@@ -75,6 +75,8 @@ int gmk_halt(gmk_kernel_t *k);
 /* Closes the kernel to new work from outside, lets the workers drain what is queued,
  * dead-letters what is still there when four fifths of timeout_ns have passed and all
  * timers, runs fini in reverse order, audits and frees everything.
+ * Calls from outside that are under way, and fini functions, are waited for without a
+ * limit: they are short, or the caller's own.
  * report (may be null) receives the books. Attached threads end with the kernel: their
  * contexts must not be in use.
  * returns: GMK_OK; GMK_E_UNBALANCED; GMK_E_INVALID (no running kernel); GMK_E_TIMEOUT

@@ -49,7 +49,6 @@ enum { GMK_PRIO_CRITICAL = 0, GMK_PRIO_HIGH = 1, GMK_PRIO_NORMAL = 2, GMK_PRIO_L
 #define GMK_TYPE_SYS_DROPPED 240u
 #define GMK_TYPE_SYS_ERROR 241u
 #define GMK_TYPE_SYS_TICK 242u
-#define GMK_TYPE_SYS_ACTIVATE 254u
 
 /* One line: the turn word of its ring, what the runtime keeps beside a task, the task. */
 typedef struct gmk_cell {

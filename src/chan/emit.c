@@ -148,6 +148,7 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
             return false;
         }
         gmki_count(&a->obs, cell->task.tenant, GMK_METRIC_CHAN_EMITS, 1);
+        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, c->id, cell->task.seq);
         box->oldest++;
         notify(a, r, c, 1);
     }
