@@ -31,9 +31,10 @@ typedef struct gmk_chan_decl {
     const char *name;
     uint32_t direction; /* GMK_CHAN_PRODUCE or _CONSUME, with GMK_CHAN_PARALLEL */
     uint32_t msg_type;
-    uint32_t mode;      /* GMK_CHAN_P2P (also 0) or _FANOUT */
+    uint32_t mode;      /* GMK_CHAN_P2P (also 0) or _FANOUT, and _DETERMINISTIC */
     uint32_t guarantee; /* GMK_CHAN_LOSSY or _LOSSLESS */
     uint32_t slots;     /* 0: default; the largest declared value counts */
+    uint32_t replay_slots; /* lossless: see gmk_chan_opts_t; the largest value counts */
 } gmk_chan_decl_t;
 
 typedef struct gmk_module {

@@ -48,7 +48,9 @@ enum { GMK_PRIO_CRITICAL = 0, GMK_PRIO_HIGH = 1, GMK_PRIO_NORMAL = 2, GMK_PRIO_L
 #define GMK_TYPE_SYS_FIRST 240u
 #define GMK_TYPE_SYS_DROPPED 240u
 #define GMK_TYPE_SYS_ERROR 241u
-#define GMK_TYPE_SYS_TICK 242u
+#define GMK_TYPE_SYS_TRACE 242u
+#define GMK_TYPE_SYS_TICK 243u
+#define GMK_TYPE_SYS_HEARTBEAT 244u
 
 /* One line: the turn word of its ring, what the runtime keeps beside a task, the task. */
 typedef struct gmk_cell {
