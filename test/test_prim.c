@@ -426,29 +426,30 @@ enum { CREDIT_CAP = 16, CREDIT_AGENTS = 3 };
 typedef struct credit_bed {
     gmk_cell_t cells[CREDIT_CAP];
     gmk_credit_t ring;
-    gmk_a32_t shown[CREDIT_AGENTS]; /* how far each cursor has read */
+    gmk_a64_t shown[CREDIT_AGENTS]; /* how far each cursor has read */
     uint64_t each;                  /* messages a producer */
     bool owners_give;               /* else a producer without credit gives */
 } credit_bed_t;
 
-static void credit_bed_setup(credit_bed_t *bed, uint32_t start)
+/* A position whose low half is about to wrap. */
+#define CREDIT_WRAP(laps) (((uint64_t)1 << 32) - (uint64_t)(laps) * CREDIT_CAP)
+
+static void credit_bed_setup(credit_bed_t *bed, uint64_t start)
 {
     gmk_hal_memset(bed, 0, sizeof *bed);
     gmk_credit_setup(&bed->ring, CREDIT_CAP, start);
     for (uint32_t i = 0; i < CREDIT_AGENTS; i++)
-        bed->shown[i] = start;
+        gmk_credit_join(&bed->ring, i, &bed->shown[i], GMK_DEV);
 }
 
 /* The slowest cursor. A sequentially consistent read here follows the owner's own
  * read-modify-write; for a producer its acquire half is what counts. */
-static uint32_t credit_slowest(credit_bed_t *bed)
+static uint64_t credit_slowest(credit_bed_t *bed)
 {
-    uint32_t low = gmk_load_sc(&bed->shown[0], GMK_DEV); /* sync: test.cursor */
+    uint64_t low = gmk_load_sc(&bed->shown[0], GMK_DEV); /* sync: test.cursor */
 
     for (uint32_t i = 1; i < CREDIT_AGENTS; i++) {
-        uint32_t c = gmk_load_sc(&bed->shown[i], GMK_DEV); /* sync: test.cursor */
-        if (gmk_before32(c, low))
-            low = c;
+        low = gmk_min64(low, gmk_load_sc(&bed->shown[i], GMK_DEV)); /* sync: test.cursor */
     }
     return low;
 }
@@ -458,11 +459,18 @@ static uint32_t credit_ready(credit_bed_t *bed, uint32_t cursor, uint32_t want)
     return gmk_credit_ready(bed->cells, CREDIT_CAP - 1, GMK_CELL_STRIDE, cursor, want, GMK_DEV);
 }
 
+static uint32_t credit_claim(credit_bed_t *bed, uint32_t want, uint32_t *pos)
+{
+    uint32_t readers = 0;
+
+    return gmk_credit_claim(&bed->ring, want, 0, pos, &readers, GMK_DEV);
+}
+
 /* Claims and publishes up to want messages of one producer, from number `from` on. */
 static uint32_t credit_send(credit_bed_t *bed, uint32_t who, uint64_t from, uint32_t want)
 {
     uint32_t pos = 0;
-    uint32_t n = gmk_credit_claim(&bed->ring, want, &pos, GMK_DEV);
+    uint32_t n = credit_claim(bed, want, &pos);
 
     for (uint32_t i = 0; i < n; i++) {
         gmk_cell_t *c = &bed->cells[(pos + i) & (CREDIT_CAP - 1)];
@@ -498,36 +506,37 @@ GMK_TEST(prim_credit_slow_cursor_blocks_producers)
 GMK_TEST(prim_credit_give_never_goes_back)
 {
     static credit_bed_t bed;
-    uint32_t start = 0u - CREDIT_CAP; /* so that the limit is given across the wrap */
+    uint64_t wrap = CREDIT_WRAP(0); /* the limit is given across the wrap of its low half */
 
-    credit_bed_setup(&bed, start);
-    gmk_test_assert_eq(bed.ring.limit, 0);
-    gmk_test_assert(gmk_credit_give(&bed.ring, 3, GMK_DEV));
-    gmk_test_assert(!gmk_credit_give(&bed.ring, 3, GMK_DEV));
-    gmk_test_assert(!gmk_credit_give(&bed.ring, 0, GMK_DEV));
-    gmk_test_assert(!gmk_credit_give(&bed.ring, UINT32_MAX, GMK_DEV));
-    gmk_test_assert_eq(bed.ring.limit, 3);
+    credit_bed_setup(&bed, CREDIT_WRAP(1));
+    gmk_test_assert_eq(bed.ring.limit, wrap);
+    gmk_test_assert(gmk_credit_give(&bed.ring, wrap + 3, GMK_DEV));
+    gmk_test_assert(!gmk_credit_give(&bed.ring, wrap + 3, GMK_DEV));
+    gmk_test_assert(!gmk_credit_give(&bed.ring, wrap, GMK_DEV));
+    gmk_test_assert(!gmk_credit_give(&bed.ring, wrap - 1, GMK_DEV));
+    gmk_test_assert_eq(bed.ring.limit, wrap + 3);
 }
 
 /* A published cell is ready for its own lap and for no other, unpublished for none. */
 GMK_TEST(prim_credit_ready_rejects_the_lap_before)
 {
     static credit_bed_t bed;
-    uint32_t start = 0u - 2 * CREDIT_CAP, bad = 0;
+    uint64_t start = CREDIT_WRAP(2);
+    uint32_t bad = 0;
 
     credit_bed_setup(&bed, start);
-    gmk_test_assert_eq(credit_ready(&bed, start, 4), 0);
+    gmk_test_assert_eq(credit_ready(&bed, (uint32_t)start, 4), 0);
     for (uint32_t i = 0; i < 4 * CREDIT_CAP; i++) {
-        uint32_t p = start + i;
+        uint32_t p = (uint32_t)start + i;
         bad += credit_ready(&bed, p, 1) != 0;
         bad += credit_send(&bed, 1, i, 1) != 1;
         bad += credit_ready(&bed, p, CREDIT_CAP) != 1;
         bad += credit_ready(&bed, p + CREDIT_CAP, 1) != 0;
         bad += credit_ready(&bed, p - CREDIT_CAP, 1) != 0;
-        bad += !gmk_credit_give(&bed.ring, p + 1 + CREDIT_CAP, GMK_DEV);
+        bad += !gmk_credit_give(&bed.ring, start + i + 1 + CREDIT_CAP, GMK_DEV);
     }
     gmk_test_assert_eq(bad, 0);
-    gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV), 2 * CREDIT_CAP);
+    gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV), start + 4 * CREDIT_CAP);
 }
 
 GMK_TEST(prim_credit_cells_stop_at_a_gap)
@@ -536,21 +545,76 @@ GMK_TEST(prim_credit_cells_stop_at_a_gap)
     uint32_t a = 0, b = 0;
 
     credit_bed_setup(&bed, 0);
-    gmk_test_assert(gmk_credit_claim(&bed.ring, 2, &a, GMK_DEV) == 2);
-    gmk_test_assert(gmk_credit_claim(&bed.ring, 3, &b, GMK_DEV) == 3);
+    gmk_test_assert(credit_claim(&bed, 2, &a) == 2);
+    gmk_test_assert(credit_claim(&bed, 3, &b) == 3);
     gmk_credit_publish(&bed.ring, bed.cells, GMK_CELL_STRIDE, b, 3, GMK_DEV);
     gmk_test_assert_eq(credit_ready(&bed, a, 10), 0);
     gmk_test_assert_eq(credit_ready(&bed, b, 10), 3);
     gmk_credit_publish(&bed.ring, bed.cells, GMK_CELL_STRIDE, a, 2, GMK_DEV);
     gmk_test_assert_eq(credit_ready(&bed, a, 10), 5);
     gmk_test_assert_eq(credit_ready(&bed, a, 4), 4);
-    gmk_test_assert(gmk_credit_claim(&bed.ring, 0, &a, GMK_DEV) == 0);
+    gmk_test_assert(credit_claim(&bed, 0, &a) == 0);
+}
+
+/* CH-10: a claim is for exactly those that have joined and not left. */
+GMK_TEST(prim_credit_claim_knows_its_readers)
+{
+    static credit_bed_t bed;
+    gmk_a64_t late = 0;
+    uint32_t pos, readers = 0;
+
+    credit_bed_setup(&bed, CREDIT_WRAP(1));
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 2, 0, &pos, &readers, GMK_DEV), 2);
+    gmk_test_assert_eq(readers, 7);
+    gmk_credit_join(&bed.ring, 31, &late, GMK_DEV);
+    gmk_test_assert_eq(late, CREDIT_WRAP(1) + 2);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 1, 0, &pos, &readers, GMK_DEV), 1);
+    gmk_test_assert_eq(readers, 0x80000007u);
+    gmk_test_assert_eq(gmk_credit_leave(&bed.ring, 0x80000006u, GMK_DEV), CREDIT_WRAP(1) + 3);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 1, 0, &pos, &readers, GMK_DEV), 1);
+    gmk_test_assert_eq(readers, 1);
+    gmk_test_assert_eq(gmk_credit_leave(&bed.ring, 1, GMK_DEV), CREDIT_WRAP(1) + 4);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 1, 0, &pos, &readers, GMK_DEV), 0);
+    gmk_test_assert_eq(readers, 0);
+    gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV), CREDIT_WRAP(1) + 4);
+}
+
+/* CH-22: the last slots are for those who may use them. */
+GMK_TEST(prim_credit_claim_spares_the_reserve)
+{
+    static credit_bed_t bed;
+    uint32_t pos, readers;
+
+    credit_bed_setup(&bed, CREDIT_WRAP(0));
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 100, 3, &pos, &readers, GMK_DEV),
+                       CREDIT_CAP - 3);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 1, 3, &pos, &readers, GMK_DEV), 0);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 2, 0, &pos, &readers, GMK_DEV), 2);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 1, 3, &pos, &readers, GMK_DEV), 0);
+    gmk_test_assert_eq(gmk_credit_claim(&bed.ring, 2, 0, &pos, &readers, GMK_DEV), 1);
+}
+
+/* R5: nobody moves a cursor while its owner copies. */
+GMK_TEST(prim_cursor_held_is_not_skipped)
+{
+    gmk_a64_t cursor = 5;
+    uint64_t next = 5;
+
+    gmk_test_assert(gmk_cursor_hold(&cursor, &next, GMK_DEV));
+    gmk_test_assert_eq(gmk_cursor_next(&cursor, GMK_DEV), 5);
+    gmk_test_assert(!gmk_cursor_skip(&cursor, 5, 1, GMK_DEV));
+    gmk_cursor_pass(&cursor, 6, GMK_DEV);
+    gmk_test_assert(!gmk_cursor_skip(&cursor, 5, 1, GMK_DEV));
+    gmk_test_assert(gmk_cursor_skip(&cursor, 6, 3, GMK_DEV));
+    next = 6;
+    gmk_test_assert(!gmk_cursor_hold(&cursor, &next, GMK_DEV));
+    gmk_test_assert_eq(next, 9);
 }
 
 typedef struct credit_agent {
     credit_bed_t *bed;
     uint32_t who;
-    uint32_t start;
+    uint64_t start;
     uint32_t bad;
 } credit_agent_t;
 
@@ -578,10 +642,10 @@ static void *credit_consume(void *arg)
     credit_agent_t *a = arg;
     credit_bed_t *bed = a->bed;
     uint64_t next[CREDIT_AGENTS] = {0}, seen = 0;
-    uint32_t cursor = a->start;
+    uint64_t cursor = a->start;
 
     while (seen < CREDIT_AGENTS * bed->each) {
-        uint32_t n = credit_ready(bed, cursor, 1 + a->who * 3);
+        uint32_t n = credit_ready(bed, (uint32_t)cursor, 1 + a->who * 3);
         if (n == 0) {
             gmk_hal_relax();
             continue;
@@ -607,7 +671,8 @@ static void credit_broadcast(bool owners_give)
     gmk_hal_thread_t threads[2 * CREDIT_AGENTS];
     credit_agent_t agents[2 * CREDIT_AGENTS];
     uint64_t each = gmk_test_scale(10000, 100);
-    uint32_t start = 0u - 8 * CREDIT_CAP, started = 0;
+    uint64_t start = CREDIT_WRAP(8);
+    uint32_t started = 0;
 
     credit_bed_setup(&bed, start);
     bed.each = each;
@@ -623,8 +688,7 @@ static void credit_broadcast(bool owners_give)
         gmk_test_assert(gmk_hal_thread_join(&threads[i]) == 0);
         gmk_test_assert_eq(agents[i].bad, 0);
     }
-    gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV),
-                       (uint32_t)(start + CREDIT_AGENTS * each));
+    gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV), start + CREDIT_AGENTS * each);
 }
 
 GMK_TEST(prim_credit_broadcast_exactly_once_when_producers_give) { credit_broadcast(false); }
