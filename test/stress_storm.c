@@ -419,7 +419,7 @@ static uint64_t storm(uint64_t seed)
             m[i].n_handlers = m[i].n_channels;
     }
     s->seed = seed;
-    s->ch1 = 3; /* the first channel after the system's two */
+    s->ch1 = GMK_N_SYS_CHANNELS + 1; /* the first after the system's */
     cfg = draw_cfg(s);
     rc = gmk_boot(&s->kernel, &cfg, mods, seed & 8 ? 5 : 4);
     if (rc != GMK_OK) {

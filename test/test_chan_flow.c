@@ -762,39 +762,38 @@ GMK_TEST(chan_retry_limit_fails_the_message)
     gmk_test_assert_eq(env.report.failed, 1);
 }
 
-/* An emitter that stops between its publish and its count: what it published may be run
- * in another's name, but no more than are counted. */
-GMK_TEST(chan_turn_takes_no_more_than_is_counted)
+/* An emitter that stops between its publish and its notice: an idle consumer leaves what was
+ * published alone, and the next notice finds both. */
+GMK_TEST(chan_message_without_notice_waits_for_the_next)
 {
     gmk_task_t t = env_msg(T_MSG, 0, 0);
     mod_t m;
     gmk_module_t *mods[] = {mod_make(&m, "sink")};
+    uint32_t readers = 0;
+    uint32_t pos = 0;
     gmki_agent_t *a;
-    gmk_chan_reg_t *r;
     gmki_chan_t *c;
-    gmk_cell_t cell;
 
     mod_handle(&m, T_MSG, on_msg);
     mod_consume(&m, "t.msg", T_MSG, 16);
     reset(3);
     GMK_REQUIRE(boot(2, 0, mods, 1));
     a = env.ctx->agent;
-    r = env.ctx->chan;
-    c = gmki_chan_get(r, env.chan);
-    gmki_stamp(a, &cell, &t);
-    cell.task.channel = env.chan;
-    cell.task.flags |= GMK_TF_CHANNEL_MSG;
+    c = gmki_chan_get(env.ctx->chan, env.chan);
+    env_idle(&env);
+    gmk_test_assert_eq(gmk_credit_claim(&c->ring, 1, 0, &pos, &readers, GMK_DEV), 1);
+    gmki_stamp(a, &c->cells[pos], &t);
+    c->cells[pos].task.channel = env.chan;
+    c->cells[pos].task.flags |= GMK_TF_CHANNEL_MSG;
     gmki_accept(a, 0, 1);
-    gmk_test_assert_eq(gmk_cells_push(&c->q.ring, c->q.cells, &cell, 1, GMK_DEV), 1);
+    gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, pos, 1, GMK_DEV);
     env_idle(&env);
     gmk_test_assert_eq(env.got, 0);
+    gmk_test_assert_eq(env_books(&env).queued, 1);
     env_send(&env, env.chan, env_msg(T_MSG, 1, 0));
     env_idle(&env);
-    gmk_test_assert_eq(env.got, 1);
-    env_send(&env, env.chan, env_msg(T_MSG, 2, 0));
-    env_idle(&env);
     gmk_test_assert_eq(env.got, 2);
-    gmki_group_add(a, r, r->groups[0], 1);
+    env_send(&env, env.chan, env_msg(T_MSG, 2, 0));
     env_idle(&env);
     env_check_order(&env, 0, 1);
     env_end(&env);

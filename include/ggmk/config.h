@@ -49,6 +49,10 @@
 #ifndef GMK_CHAN_DEFAULT_SLOTS
 #define GMK_CHAN_DEFAULT_SLOTS 1024
 #endif
+#ifndef GMK_CHAN_PRIORITY_RESERVE
+#define GMK_CHAN_PRIORITY_RESERVE 10 /* percent of a channel's slots for priority 0 alone */
+#endif
+#define GMK_CHAN_REPLAY_SLOTS 0 /* unless a channel asks for some */
 #ifndef GMK_RQ_DEFAULT_CAP
 #define GMK_RQ_DEFAULT_CAP 4096 /* per priority */
 #endif
@@ -69,7 +73,7 @@
 #define GMK_TRACE_DEFAULT_CAP 4096 /* records per ring, less if the trace slab is small */
 #endif
 #ifndef GMK_ENVELOPES
-#define GMK_ENVELOPES 256 /* records in flight on sys.error and sys.dropped */
+#define GMK_ENVELOPES 256 /* slots of each system channel; envelopes are twice as many */
 #endif
 
 /* Scheduling. */

@@ -1,43 +1,82 @@
 /* SPDX-License-Identifier: MIT
- * Emit: onto the ring, then the token protocol of chan.h.
- * Floor: F5. Source: SPEC CH-9, CH-24, CH-29; ARCHITECTURE R4, R19. */
+ * Emit: onto the ring, then a notice to the subscriptions that are idle.
+ * Floor: F5. A claim says for which cursors its positions are; that many deliveries are
+ * accepted and that many references counted before anybody can see the message.
+ * Source: SPEC CH-6, CH-9 to CH-16, CH-22, CH-24, CH-29, CH-43; ARCHITECTURE R4, R5, R19. */
 #include "chan/chan.h"
 
-void gmki_group_activate(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g)
-{
-    uint32_t id = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
-    gmki_chan_t *c = r->chans[id];
-    gmk_cell_t cell = {.sub = (uint16_t)c->sub};
+#define LOSSY_ATTEMPTS 64u /* while a slow subscriber copies the message in the way */
 
-    cell.task.type = gmk_load_rlx(&c->msg_type, GMK_DEV); /* relaxed: fixed before a message */
-    cell.task.flags = GMK_TF_ACTIVATION;
-    cell.task.flags |= (uint16_t)(a->priority < GMK_N_PRIO ? a->priority : GMK_PRIO_HIGH);
-    cell.task.channel = id;
+void gmki_group_activate(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority)
+{
+    gmk_cell_t cell = {.sub = 0};
+
+    (void)r;
+    cell.task.flags = (uint16_t)(GMK_TF_ACTIVATION | priority);
     cell.task.meta0 = g->index;
     gmki_place_activation(a, &cell, gmk_load_acq(&g->worker, GMK_DEV)); /* sync: chan.bind */
 }
 
-void gmki_group_add(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t n)
+void gmki_group_notice(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority)
 {
-    if (gmk_add_ar(&g->pending, n, GMK_DEV) == 0) /* sync: group.pending */
-        gmki_group_activate(a, r, g);
+    if (gmk_add_ar(&g->pending, 1, GMK_DEV) == 0) /* sync: group.pending */
+        gmki_group_activate(a, r, g, priority);
 }
 
-/* Tells the consumer of n messages just published, or leaves them to whoever will be. */
-static void notify(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t n)
+/* Tells the idle ones of readers that something was published. */
+static void notify(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t readers,
+                   uint32_t priority)
 {
-    uint32_t g = gmk_load_acq(&c->group, GMK_DEV); /* sync: chan.orphans */
+    uint32_t idle = gmk_add_sc(&c->idle, 0, GMK_DEV) & readers; /* sync: chan.idle */
 
-    if (GMK_UNLIKELY(g == 0)) {
-        gmk_add_sc(&c->orphans, n, GMK_DEV);   /* sync: chan.orphans */
-        g = gmk_load_sc(&c->group, GMK_DEV);   /* sync: chan.orphans */
-        if (g == 0)
-            return;
-        n = gmk_xchg_sc(&c->orphans, 0, GMK_DEV); /* sync: chan.orphans */
-        if (n == 0)
-            return;
+    while (GMK_UNLIKELY(idle != 0)) {
+        uint32_t bit = idle & (0u - idle);
+
+        idle &= idle - 1;
+        if ((gmk_and_sc(&c->idle, ~bit, GMK_DEV) & bit) != 0) /* sync: chan.idle */
+            gmki_group_notice(a, r, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(bit))),
+                              priority);
     }
-    gmki_group_add(a, r, r->groups[g - 1], n);
+}
+
+/* Claims up to n positions. returns: how many; 0: full, or *readers is 0: nobody listens. */
+static uint32_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, bool urgent, uint32_t *pos,
+                      uint32_t *readers)
+{
+    uint32_t spare = urgent ? 0 : c->spare;
+    uint32_t attempts = 0;
+
+    *readers = UINT32_MAX;
+    if (GMK_FAULT(GMK_FAULT_QUEUE))
+        return 0;
+    for (;;) {
+        uint32_t k = gmk_credit_claim(&c->ring, n, spare, pos, readers, GMK_DEV);
+
+        if (GMK_LIKELY(k != 0) || *readers == 0)
+            return k;
+        if (gmki_chan_make_room(a, c, n))
+            continue;
+        if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
+            return 0;
+        gmk_hal_relax();
+    }
+}
+
+/* References for all who will receive the message, and for the replay buffer. */
+static void count_references(gmki_agent_t *a, const gmki_chan_t *c, const gmk_task_t *t,
+                             uint32_t deliveries)
+{
+    uint32_t more = deliveries - 1 + (c->replay != 0);
+
+    if (more != 0 && (t->flags & GMK_TF_PAYLOAD_RC) != 0 && t->payload_ptr != 0)
+        gmki_payload_retain(&a->cache, (void *)(uintptr_t)t->payload_ptr, more);
+}
+
+/* A fan-out message for nobody: it is over. */
+static void unheard(gmki_agent_t *a, const gmk_task_t *t)
+{
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_UNHEARD, 1);
+    gmki_drop_payload(a, t);
 }
 
 static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
@@ -54,60 +93,222 @@ static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
     return GMK_OK;
 }
 
-static void fill(gmki_agent_t *a, const gmki_chan_t *c, gmk_cell_t *cell, const gmk_task_t *t)
+/* The stamp of one message in 64, for the latency histogram; it stands where the reader
+ * puts the position. */
+static uint64_t stamp(uint32_t seq)
 {
-    gmki_stamp(a, cell, t);
-    cell->task.channel = c->id;
-    cell->task.flags |= GMK_TF_CHANNEL_MSG;
-    gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, c->id, cell->task.seq);
+    return (seq & 63) == 0 ? gmk_hal_now_ns() : 0;
 }
 
 uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
                         uint32_t n)
 {
+    bool urgent = GMK_PRIORITY(t->flags) == 0;
+    uint32_t readers;
     uint32_t pos;
-    uint32_t k = GMK_FAULT(GMK_FAULT_QUEUE) ? 0
-                                            : gmk_mpmc_claim(&c->q.ring, c->q.cells,
-                                                             GMK_CELL_STRIDE, n, &pos, GMK_DEV);
+    uint32_t k = claim(a, c, n, urgent, &pos, &readers);
+    uint32_t deliveries = gmk_popcount32(readers);
 
+    if (GMK_UNLIKELY(readers == 0)) {
+        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+            return 0;
+        for (uint32_t i = 0; i < n; i++)
+            unheard(a, &t[i]);
+        return n;
+    }
     for (uint32_t i = 0; i < k; i++) {
-        gmki_accept(a, t[i].tenant, 1);
+        gmk_cell_t *cell = &c->cells[(pos + i) & (c->cap - 1)];
+
+        count_references(a, c, &t[i], deliveries);
+        gmki_accept(a, t[i].tenant, deliveries);
         gmki_count(&a->obs, t[i].tenant, GMK_METRIC_CHAN_EMITS, 1);
-        fill(a, c, &c->q.cells[(pos + i) & c->q.ring.mask_p], &t[i]);
+        gmki_stamp(a, cell, &t[i]);
+        cell->chan_seq = stamp(cell->task.seq);
+        cell->task.channel = gmki_chan_id(c);
+        cell->task.flags |= GMK_TF_CHANNEL_MSG;
+        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
+                        cell->task.seq);
     }
     if (k != 0) {
-        gmk_mpmc_publish(&c->q.ring, c->q.cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
-        notify(a, r, c, k);
+        gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
+        notify(a, r, c, readers, GMK_PRIORITY(t->flags));
     }
     return k;
+}
+
+uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
+                              const gmk_cell_t *cells, uint32_t n)
+{
+    bool urgent = GMK_PRIORITY(cells->task.flags) == 0;
+    uint32_t readers;
+    uint32_t pos;
+    uint32_t k = claim(a, c, n, urgent, &pos, &readers);
+    uint32_t deliveries = gmk_popcount32(readers);
+
+    if (GMK_UNLIKELY(readers == 0)) {
+        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+            return 0;
+        for (uint32_t i = 0; i < n; i++) {
+            gmki_unaccept(a, cells[i].task.tenant, 1);
+            unheard(a, &cells[i].task);
+        }
+        return n;
+    }
+    for (uint32_t i = 0; i < k; i++) {
+        gmk_cell_t *cell = &c->cells[(pos + i) & (c->cap - 1)];
+
+        count_references(a, c, &cells[i].task, deliveries);
+        gmki_accept(a, cells[i].task.tenant, deliveries - 1);
+        gmki_count(&a->obs, cells[i].task.tenant, GMK_METRIC_CHAN_EMITS, 1);
+        gmk_cell_copy(cell, &cells[i]);
+        cell->task.channel = gmki_chan_id(c);
+        cell->task.flags |= GMK_TF_CHANNEL_MSG;
+        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
+                        cell->task.seq);
+    }
+    if (k != 0) {
+        gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
+        notify(a, r, c, readers, GMK_PRIORITY(cells->task.flags));
+    }
+    return k;
+}
+
+bool gmki_chan_push_failed(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *box,
+                           const gmk_cell_t *c, uint32_t reason_and_code)
+{
+    gmk_cell_t cell = {.chan_seq = reason_and_code, .task = c->task};
+
+    cell.task.yield_count = 0;
+    cell.task.flags &= (uint16_t)~GMK_TF_RUNTIME_MASK;
+    gmki_accept(a, cell.task.tenant, 1);
+    if (gmki_chan_push_cells(a, r, box, &cell, 1) == 1)
+        return true;
+    gmki_unaccept(a, cell.task.tenant, 1);
+    return false;
+}
+
+void gmki_chan_dropped(gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c = gmki_chan_at(r, id);
+
+    if (c != NULL)
+        gmk_add_rlx(&c->drops, 1, GMK_DEV); /* relaxed: a statistic, off the fast path */
+}
+
+/* What a refused message leaves behind: the caller keeps the task, sys.dropped is told of a
+ * mismatch by a record without the payload. */
+static int refuse(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, const gmk_task_t *t,
+                  int rc)
+{
+    gmk_cell_t cell = {.sub = 0};
+
+    if (rc != GMK_CHAN_TYPE_MISMATCH)
+        return rc;
+    cell.task = *t;
+    cell.task.flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
+    cell.task.payload_ptr = 0;
+    cell.task.channel = gmki_chan_id(c);
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_TASKS_REJECTED, 1);
+    gmki_report(a, r, GMK_CHAN_SYS_DROPPED, &cell, GMK_ERR_TYPE_MISMATCH);
+    return rc;
+}
+
+static void full(gmki_agent_t *a, gmki_chan_t *c, const gmk_task_t *t)
+{
+    gmk_add_rlx(&c->fulls, 1, GMK_DEV); /* relaxed: a statistic, off the fast path */
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_FULL_COUNT, 1);
+    gmki_trace(&a->obs, CHAN_FULL, t, GMK_CHAN_INDEX(gmki_chan_id(c)), c->slots);
+}
+
+/* A module's own report: an envelope around the task it gives. */
+static int emit_error(gmki_agent_t *a, gmk_chan_reg_t *r, const gmk_task_t *t)
+{
+    gmk_cell_t cell = {.task = *t};
+
+    if (t->tenant >= r->sched->n_tenants)
+        return GMK_E_TENANT;
+    if (t->type >= GMK_TYPE_SYS_FIRST)
+        return GMK_E_INVALID;
+    cell.task.channel = 0;
+    gmki_report(a, r, GMK_CHAN_SYS_ERROR, &cell, GMK_ERR_REPORTED);
+    return 1;
+}
+
+/* The channel if a task may be put on it by a module; else *rc. */
+static gmki_chan_t *target(gmk_chan_reg_t *r, uint32_t id, int *rc)
+{
+    gmki_chan_t *c = gmki_chan_get(r, id);
+    bool open = c != NULL && (GMK_LIKELY(c->kind == GMKI_CHAN_USER) ||
+                              id == GMK_CHAN_SYS_TRACE || id == GMK_CHAN_SYS_HEARTBEAT);
+
+    *rc = open ? GMK_OK : (int)GMK_CHAN_CLOSED;
+    return open ? c : NULL;
 }
 
 int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t,
                    uint32_t n)
 {
-    gmki_chan_t *c = gmki_chan_get(r, id);
     uint32_t ok = 0;
-    int rc = GMK_OK;
+    uint32_t done;
+    int rc;
+    gmki_chan_t *c = target(r, id, &rc);
 
-    if (c == NULL || c->system)
-        return GMK_CHAN_CLOSED;
-    while (ok < n && (rc = check(r->sched, c, &t[ok])) == GMK_OK)
+    if (GMK_UNLIKELY(c == NULL))
+        return id == GMK_CHAN_SYS_ERROR ? emit_error(a, r, t) : rc;
+    /* One push for what is alike in its right to the reserve. */
+    while (ok < n && (GMK_PRIORITY(t[ok].flags) == 0) == (GMK_PRIORITY(t->flags) == 0) &&
+           (rc = check(r->sched, c, &t[ok])) == GMK_OK)
         ok++;
-    if (ok == 0)
-        return rc;
-    ok = gmki_chan_push(a, r, c, t, ok);
-    if (ok == 0) {
-        gmk_add_rlx(&c->fulls, 1, GMK_DEV); /* relaxed: a statistic, off the fast path */
-        gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_FULL_COUNT, 1);
-        gmki_trace(&a->obs, CHAN_FULL, t, id, c->q.cap);
+    if (GMK_UNLIKELY(ok == 0))
+        return refuse(a, r, c, t, rc);
+    done = gmki_chan_push(a, r, c, t, ok);
+    if (GMK_UNLIKELY(done == 0)) {
+        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+            return GMK_CHAN_CLOSED;
+        full(a, c, t);
     }
-    return (int)ok;
+    return (int)done;
 }
+
+int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_cell_t *cells,
+                         uint32_t n)
+{
+    gmk_cell_t clean[8];
+    uint32_t done = 0;
+    int rc;
+    gmki_chan_t *c = target(r, id, &rc);
+
+    while (c != NULL && done < n) {
+        uint32_t k = 0;
+        uint32_t took;
+
+        while (k < 8 && done + k < n && (rc = check(r->sched, c, &cells[done + k].task)) == GMK_OK) {
+            gmk_cell_copy(&clean[k], &cells[done + k]);
+            clean[k].sub = 0;
+            clean[k].retries = 0;
+            clean[k].chan_seq = 0;
+            clean[k].task.flags &= (uint16_t)~GMK_TF_RUNTIME_MASK;
+            gmki_accept(a, clean[k++].task.tenant, 1);
+        }
+        if (k == 0)
+            break;
+        took = gmki_chan_push_cells(a, r, c, clean, k);
+        for (uint32_t i = took; i < k; i++)
+            gmki_unaccept(a, clean[i].task.tenant, 1);
+        done += took;
+        if (took < k) {
+            full(a, c, &cells[done].task);
+            break;
+        }
+    }
+    return done != 0 || rc == GMK_OK ? (int)done : refuse(a, r, c, &cells->task, rc);
+}
+
+/* Outboxes. -------------------------------------------------------------------------- */
 
 int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t)
 {
     gmki_group_t *g = a->group;
-    gmki_chan_t *c = gmki_chan_get(r, id);
     gmk_cell_t cell;
     int rc;
 
@@ -116,11 +317,14 @@ int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const g
         rc = gmki_chan_emit(a, r, id, t, 1);
         if (rc != 0)
             return rc > 0 ? GMK_OK : rc;
-        if (g == NULL)
+        if (g == NULL || g->extra)
             return GMK_CHAN_FULL;
     } else {
-        rc = c == NULL || c->system ? (int)GMK_CHAN_CLOSED : check(r->sched, c, t);
-        if (rc != GMK_OK)
+        gmki_chan_t *c = target(r, id, &rc);
+
+        if (c != NULL && (rc = check(r->sched, c, t)) != GMK_OK)
+            return refuse(a, r, c, t, rc);
+        if (c == NULL)
             return rc;
     }
     gmki_stamp(a, &cell, t);
@@ -139,49 +343,31 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
 
     while (gmk_lq_count(box) != 0) {
         const gmk_cell_t *cell = &g->outbox_cells[box->oldest & box->mask];
-        gmki_chan_t *c = r->chans[cell->task.channel];
-        gmki_queue_t *q = &c->q;
+        gmki_chan_t *c = gmki_chan_get(r, cell->task.channel);
 
-        if (GMK_FAULT(GMK_FAULT_QUEUE) ||
-            gmk_cells_push(&q->ring, q->cells, cell, 1, GMK_DEV) == 0) {
+        uint32_t k = c != NULL ? gmki_chan_push_cells(a, r, c, cell, 1) : 0;
+
+        if (k == 0 && gmki_chan_get(r, cell->task.channel) != NULL) {
             *blocked = c;
             return false;
         }
-        gmki_count(&a->obs, cell->task.tenant, GMK_METRIC_CHAN_EMITS, 1);
-        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, c->id, cell->task.seq);
+        if (k == 0)
+            a->sched->lose(a, cell, GMK_ERR_CLOSED);
         box->oldest++;
-        notify(a, r, c, 1);
     }
     return true;
 }
 
-/* There is a free slot for the next producer. */
-static bool has_room(const gmki_chan_t *c)
+bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan)
 {
-    uint32_t pos = gmk_load_rlx(&c->q.ring.tail, GMK_DEV); /* relaxed: the turn word decides */
-
-    return gmk_mpmc_free(c->q.cells, c->q.ring.mask_p, pos, GMK_CELL_STRIDE, 1, GMK_DEV) != 0;
-}
-
-bool gmki_group_wait(gmk_chan_reg_t *r, gmki_group_t *g, gmki_chan_t *full)
-{
+    const gmk_cell_t *cell = &g->outbox_cells[g->outbox.oldest & g->outbox.mask];
+    uint32_t spare = GMK_PRIORITY(cell->task.flags) == 0 ? 0 : full_chan->spare;
     uint64_t bit = 1ull << g->module;
 
-    (void)r;
-    gmk_or_sc(&full->waiters, bit, GMK_DEV); /* sync: chan.waiters */
-    if (!has_room(full))
+    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV); /* sync: chan.waiters */
+    gmki_chan_make_room(a, full_chan, 1);
+    if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare &&
+        gmk_load_acq(&full_chan->state, GMK_DEV) == GMKI_CHAN_OPEN) /* sync: chan.open */
         return false;
-    return (gmk_and_sc(&full->waiters, ~bit, GMK_DEV) & bit) != 0; /* sync: chan.waiters */
-}
-
-void gmki_chan_room(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
-{
-    uint64_t w = gmk_xchg_sc(&c->waiters, 0, GMK_DEV); /* sync: chan.waiters */
-
-    while (w != 0) {
-        uint32_t m = gmk_lowest_bit64(w);
-
-        w &= w - 1;
-        gmki_group_activate(a, r, r->groups[m]);
-    }
+    return (gmk_and_sc(&full_chan->waiters, ~bit, GMK_DEV) & bit) != 0; /* sync: chan.waiters */
 }

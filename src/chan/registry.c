@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The channel registry: names, identifiers, subscriptions, groups.
+ * The channel registry: names, identifiers, rings, closing and reuse.
  * Floor: F5. Changed under the registry's lock; an identifier, once given out, leads to
- * its channel without it.
- * Source: SPEC CH-1 to CH-9, CH-24, CH-26, V-19, V-45, V-65; ARCHITECTURE R4, R6. */
+ * its channel without it. The place of a closed channel is used again only when all its
+ * deliveries are settled and nobody can be inside an emit that began before.
+ * Source: SPEC CH-1 to CH-9, CH-18, CH-26, CH-30, V-19, V-45, V-65; ARCHITECTURE R5, R6. */
 #include "chan/chan.h"
 
 static bool name_eq(const char *a, const char *b)
@@ -23,84 +24,67 @@ static size_t name_len(const char *s)
     return n;
 }
 
-static gmki_group_t *group_make(gmk_chan_reg_t *r, uint32_t module, bool parallel)
-{
-    gmki_group_t *g = gmk_hal_calloc(1, sizeof(*g));
+static const struct {
+    const char *name;
+    uint32_t id, type, guarantee;
+} system_chans[GMK_N_SYS_CHANNELS] = {
+    {"sys.dropped", GMK_CHAN_SYS_DROPPED, GMK_TYPE_SYS_DROPPED, GMK_CHAN_LOSSY},
+    {"sys.error", GMK_CHAN_SYS_ERROR, GMK_TYPE_SYS_ERROR, GMK_CHAN_LOSSY},
+    {"sys.trace", GMK_CHAN_SYS_TRACE, GMK_TYPE_SYS_TRACE, GMK_CHAN_LOSSY},
+    {"sys.tick", GMK_CHAN_SYS_TICK, GMK_TYPE_SYS_TICK, GMK_CHAN_LOSSLESS},
+    {"sys.heartbeat", GMK_CHAN_SYS_HEARTBEAT, GMK_TYPE_SYS_HEARTBEAT, GMK_CHAN_LOSSY},
+};
 
-    if (g == NULL)
+static uint32_t state_of(const gmki_chan_t *c)
+{
+    return gmk_load_acq(&c->state, GMK_DEV); /* sync: chan.open */
+}
+
+gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c;
+
+    /* unsigned wrap makes 0 out of range */
+    if (GMK_UNLIKELY(GMK_CHAN_INDEX(id) - 1 >= gmk_load_acq(&r->n_chans, GMK_DEV))) /* sync: chan.open */
         return NULL;
-    g->index = r->n_groups;
-    g->module = module;
-    g->parallel = parallel;
-    g->worker = GMK_NO_WORKER;
-    if (!parallel) {
-        g->outbox_cells = gmk_hal_calloc(GMK_GROUP_OUTBOX_CAP, sizeof(gmk_cell_t));
-        gmk_lq_setup(&g->outbox, GMK_GROUP_OUTBOX_CAP, 0);
-        if (g->outbox_cells == NULL ||
-            gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
-            gmk_hal_free(g->outbox_cells);
-            gmk_hal_free(g);
-            return NULL;
-        }
-    }
-    r->groups[r->n_groups++] = g;
-    return g;
-}
-
-int gmki_chan_reg_init(gmk_chan_reg_t *r, gmk_sched_t *s, uint32_t n_modules)
-{
-    r->sched = s;
-    r->n_subs = 1;
-    gmk_hal_lock_init(&r->lock);
-    for (uint32_t m = 0; m < n_modules; m++)
-        if (group_make(r, m, false) == NULL)
-            return GMK_ALLOC_FAIL;
-    if (gmki_chan_open(r, "sys.dropped", GMK_CHAN_P2P, GMK_ENVELOPES, GMK_TYPE_SYS_DROPPED) !=
-            (int)GMK_CHAN_SYS_DROPPED ||
-        gmki_chan_open(r, "sys.error", GMK_CHAN_P2P, GMK_ENVELOPES, GMK_TYPE_SYS_ERROR) !=
-            (int)GMK_CHAN_SYS_ERROR)
-        return GMK_ALLOC_FAIL;
-    r->chans[GMK_CHAN_SYS_DROPPED]->system = true;
-    r->chans[GMK_CHAN_SYS_ERROR]->system = true;
-    return GMK_OK;
-}
-
-void gmki_chan_reg_fini(gmk_chan_reg_t *r)
-{
-    for (uint32_t i = 1; i <= GMK_MAX_CHANNELS && r->chans[i] != NULL; i++) {
-        gmki_queue_fini(&r->chans[i]->q);
-        gmk_hal_free(r->chans[i]);
-        r->chans[i] = NULL;
-    }
-    for (uint32_t i = 0; i < r->n_groups; i++) {
-        gmki_queue_fini(&r->groups[i]->resume);
-        gmk_hal_free(r->groups[i]->outbox_cells);
-        gmk_hal_free(r->groups[i]);
-    }
-    r->n_groups = 0;
-    gmk_hal_free(r->envelopes);
-    gmk_hal_free(r->envelope_next);
-    if (r->n_subs != 0)
-        gmk_hal_lock_destroy(&r->lock);
-    r->n_subs = 0;
+    c = r->chans[GMK_CHAN_INDEX(id)];
+    return id == GMK_CHAN_INDEX(id) || gmki_chan_id(c) == id ? c : NULL;
 }
 
 gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id)
 {
-    /* unsigned wrap makes 0 out of range */
-    if (GMK_UNLIKELY(id - 1 >= gmk_load_acq(&r->n_chans, GMK_DEV))) /* sync: chan.open */
+    gmki_chan_t *c;
+
+    if (GMK_UNLIKELY(GMK_CHAN_INDEX(id) - 1 >= gmk_load_acq(&r->n_chans, GMK_DEV))) /* sync: chan.open */
         return NULL;
-    return r->chans[id];
+    c = r->chans[GMK_CHAN_INDEX(id)];
+    if (GMK_UNLIKELY(gmk_load_acq(&c->id, GMK_DEV) != id || /* sync: chan.open */
+                     state_of(c) != GMKI_CHAN_OPEN))
+        return NULL;
+    return c;
 }
 
-int gmki_chan_find(const gmk_chan_reg_t *r, const char *name)
+/* pre: the lock is held. */
+static gmki_chan_t *find_open(const gmk_chan_reg_t *r, const char *name)
 {
-    uint32_t n = gmk_load_acq(&r->n_chans, GMK_DEV); /* sync: chan.open */
+    uint32_t n = gmk_load_rlx(&r->n_chans, GMK_DEV); /* relaxed: the lock is held */
 
     for (uint32_t i = 1; i <= n; i++)
-        if (name_eq(r->chans[i]->name, name))
-            return (int)i;
-    return GMK_E_NOT_FOUND;
+        if (state_of(r->chans[i]) == GMKI_CHAN_OPEN && name_eq(r->chans[i]->name, name))
+            return r->chans[i];
+    return NULL;
+}
+
+int gmki_chan_find(gmk_chan_reg_t *r, const char *name)
+{
+    gmki_chan_t *c;
+    int id;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = find_open(r, name);
+    id = c != NULL ? (int)gmki_chan_id(c) : (int)GMK_E_NOT_FOUND;
+    gmk_hal_lock_release(&r->lock);
+    return id;
 }
 
 int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type)
@@ -116,103 +100,264 @@ int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type)
     return GMK_CHAN_TYPE_MISMATCH;
 }
 
-/* pre: the lock is held. */
-static int chan_make(gmk_chan_reg_t *r, const char *name, uint32_t mode, uint32_t slots,
-                     uint32_t type)
+/* A place for a new channel, with storage: a dead one that nobody can still use, or a fresh
+ * one. pre: the lock is held. */
+static gmki_chan_t *place(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t cap, int *why)
 {
     uint32_t n = gmk_load_rlx(&r->n_chans, GMK_DEV); /* relaxed: the lock is held */
-    gmki_chan_t *c;
+    gmki_chan_t *c = NULL;
 
-    if (n == GMK_MAX_CHANNELS)
-        return GMK_E_LIMIT;
-    c = gmk_hal_calloc(1, sizeof(*c));
-    if (c == NULL || gmki_queue_init(&c->q, slots) != GMK_OK) {
-        gmk_hal_free(c);
-        return GMK_ALLOC_FAIL;
+    for (uint32_t i = 1; i <= n && c == NULL; i++)
+        if (state_of(r->chans[i]) == GMKI_CHAN_DEAD &&
+            gmki_beats_passed(a, r->chans[i]->beats))
+            c = r->chans[i];
+    *why = GMK_E_LIMIT;
+    if (c == NULL && n == GMK_MAX_CHANNELS)
+        return NULL;
+    *why = GMK_ALLOC_FAIL;
+    if (c == NULL) {
+        c = gmk_hal_calloc(1, sizeof(*c));
+        if (c == NULL)
+            return NULL;
+        gmk_hal_lock_init(&c->lock);
+        c->state = GMKI_CHAN_DEAD;
+        c->id = n + 1;
+        r->chans[n + 1] = c;
+        gmk_store_rel(&r->n_chans, n + 1, GMK_DEV); /* sync: chan.open */
     }
+    if (c->cap != cap) {
+        gmk_hal_free(c->cells);
+        c->cells = gmk_hal_calloc(cap, sizeof(gmk_cell_t));
+        c->cap = c->cells != NULL ? cap : 0;
+    } else {
+        gmk_hal_memset(c->cells, 0, cap * sizeof(gmk_cell_t));
+    }
+    return c->cells != NULL ? c : NULL;
+}
+
+static void set_up(gmki_chan_t *c, const char *name, const gmk_chan_opts_t *o, uint32_t slots)
+{
+    gmk_hal_memset(c->name, 0, sizeof(c->name));
     gmk_hal_memcpy(c->name, name, name_len(name));
-    c->id = n + 1;
-    c->mode = mode;
-    c->msg_type = type;
-    r->chans[n + 1] = c;
-    gmk_store_rel(&r->n_chans, n + 1, GMK_DEV); /* sync: chan.open */
-    return (int)(n + 1);
+    c->mode = o->mode;
+    c->slots = slots;
+    c->replay = o->replay_slots;
+    c->spare = gmki_chan_lossy(c) ? 0 : slots * GMK_CHAN_PRIORITY_RESERVE / 100;
+    c->kind = GMKI_CHAN_USER;
+    c->msg_type = o->msg_type;
+    c->errors = 0;
+    c->n_left = 0;
+    c->taken = 0;
+    c->floor = 0;
+    c->lagging = 0;
+    c->idle = 0;
+    c->leaving = 0;
+    c->waiters = 0;
+    c->fulls = 0;
+    c->drops = 0;
+    gmk_credit_setup(&c->ring, c->cap, 0);
+    c->ring.limit = slots;
 }
 
-int gmki_chan_open(gmk_chan_reg_t *r, const char *name, uint32_t mode, uint32_t slots,
-                   uint32_t type)
+/* pre: the lock is held, no open channel has the name. */
+static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
+                     const gmk_chan_opts_t *o)
 {
-    int id;
+    uint32_t slots = o->slots != 0 ? o->slots : GMK_CHAN_DEFAULT_SLOTS;
+    gmki_sub_t *s = NULL;
+    gmki_chan_t *c;
+    uint32_t id;
+    int why;
 
-    if (name == NULL || *name == '\0' || name_len(name) == GMK_MAX_CHAN_NAME || type > 255)
+    slots = gmk_max32(gmk_pow2_ceil(slots), 2);
+    c = place(a, r, gmk_pow2_ceil(slots + o->replay_slots), &why);
+    if (c == NULL)
+        return why;
+    set_up(c, name, o, slots);
+    if (o->mode & GMK_CHAN_P2P) {
+        s = gmki_sub_make(r, c, 0);
+        if (s == NULL)
+            return GMK_ALLOC_FAIL;
+        s->state = GMKI_SUB_DETACHED;
+        gmk_credit_join(&c->ring, 0, &s->cursor, GMK_DEV);
+    }
+    id = gmki_chan_id(c);
+    if (c->used) /* another generation */
+        id += GMK_CHAN_INDEX(UINT32_MAX) + 1;
+    c->used = true;
+    gmk_store_rel(&c->id, id, GMK_DEV);               /* sync: chan.open */
+    gmk_store_rel(&c->state, GMKI_CHAN_OPEN, GMK_DEV); /* sync: chan.open */
+    gmki_trace(&a->obs, CHAN_OPEN, NULL, GMK_CHAN_INDEX(id), slots);
+    return (int)id;
+}
+
+/* The channel of that name is there: does it fit? pre: the lock is held. */
+static int compare(gmki_chan_t *c, const gmk_chan_opts_t *o)
+{
+    uint32_t slots = gmk_max32(gmk_pow2_ceil(o->slots), 2);
+
+    if (c->mode != o->mode || (o->slots != 0 && slots != c->slots) ||
+        (o->replay_slots != 0 && o->replay_slots != c->replay))
+        return GMK_E_EXISTS;
+    if (c->kind != GMKI_CHAN_USER) {
+        /* relaxed: fixed since boot */
+        if (o->msg_type != 0 && o->msg_type != gmk_load_rlx(&c->msg_type, GMK_DEV))
+            return GMK_CHAN_TYPE_MISMATCH;
+        return (int)gmki_chan_id(c);
+    }
+    return gmki_chan_fix_type(c, o->msg_type) == GMK_OK ? (int)gmki_chan_id(c)
+                                                        : (int)GMK_CHAN_TYPE_MISMATCH;
+}
+
+static int check_opts(const char *name, gmk_chan_opts_t *o)
+{
+    if (name == NULL || *name == '\0' || name_len(name) == GMK_MAX_CHAN_NAME)
         return GMK_E_INVALID;
-    if ((mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)) != 0 ||
-        slots > GMKI_MAX_SLOTS)
+    if ((o->mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS |
+                     GMK_CHAN_DETERMINISTIC)) != 0 ||
+        (o->mode & (GMK_CHAN_P2P | GMK_CHAN_FANOUT)) == (GMK_CHAN_P2P | GMK_CHAN_FANOUT))
         return GMK_E_INVALID;
-    if (mode & GMK_CHAN_FANOUT)
-        return GMK_E_UNSUPPORTED;
-    mode |= GMK_CHAN_P2P;
-    gmk_hal_lock_acquire(&r->lock);
-    id = gmki_chan_find(r, name);
-    if (id == GMK_E_NOT_FOUND)
-        id = chan_make(r, name, mode, slots != 0 ? slots : GMK_CHAN_DEFAULT_SLOTS, type);
-    else if (r->chans[id]->mode != mode ||
-             (slots != 0 && gmk_max32(gmk_pow2_ceil(slots), 2) != r->chans[id]->q.cap))
-        id = GMK_E_EXISTS;
-    else if (gmki_chan_fix_type(r->chans[id], type) != GMK_OK)
-        id = GMK_CHAN_TYPE_MISMATCH;
-    gmk_hal_lock_release(&r->lock);
-    return id;
-}
-
-/* The group that serves module's subscription. pre: the lock is held. */
-static gmki_group_t *group_for(gmk_chan_reg_t *r, uint32_t module, bool parallel)
-{
-    if (!parallel)
-        return r->groups[module];
-    return r->n_groups < GMKI_MAX_GROUPS ? group_make(r, module, true) : NULL;
-}
-
-/* pre: the lock is held, nobody subscribes to c. */
-static int bind(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_t *sub)
-{
-    uint32_t type = gmk_load_acq(&c->msg_type, GMK_DEV); /* sync: chan.type */
-    uint32_t handler = r->handler_of(r->modules, sub->module, type);
-    gmki_group_t *g;
-    uint32_t orphans;
-
-    if (handler == GMKI_NO_HANDLER)
-        return GMK_CHAN_TYPE_MISMATCH;
-    if (r->n_subs == GMKI_MAX_SUBS)
-        return GMK_E_LIMIT;
-    g = group_for(r, sub->module, sub->parallel);
-    if (g == NULL)
-        return GMK_E_LIMIT;
-    if (!sub->parallel)
-        gmk_store_rel(&g->worker, sub->worker, GMK_DEV); /* sync: chan.bind */
-    c->sub = r->n_subs++;
-    r->sub_handler[c->sub] = (uint16_t)handler;
-    r->sub_chan[c->sub] = (uint16_t)c->id;
-    r->sub_serial[c->sub] = !sub->parallel;
-    c->next = gmk_load_rlx(&g->first_chan, GMK_DEV);   /* relaxed: the lock is held */
-    gmk_store_rel(&g->first_chan, c->id, GMK_DEV);     /* sync: chan.bind */
-    gmk_xchg_sc(&c->group, g->index + 1, GMK_DEV);     /* sync: chan.orphans */
-    orphans = gmk_xchg_sc(&c->orphans, 0, GMK_DEV);    /* sync: chan.orphans */
-    if (orphans != 0)
-        gmki_group_add(a, r, g, orphans);
+    if ((o->mode & GMK_CHAN_FANOUT) == 0)
+        o->mode |= GMK_CHAN_P2P;
+    if (o->replay_slots != 0 && (o->mode & GMK_CHAN_LOSSLESS) == 0)
+        return GMK_E_INVALID;
+    if (o->slots > GMKI_MAX_SLOTS || o->replay_slots > GMKI_MAX_SLOTS || o->msg_type > 255)
+        return GMK_E_INVALID;
     return GMK_OK;
 }
 
-int gmki_chan_subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_t *sub)
+int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const gmk_chan_opts_t *o)
 {
-    gmki_chan_t *c = gmki_chan_get(r, sub->chan);
-    int rc = GMK_CHAN_ALREADY_BOUND;
+    gmk_chan_opts_t full = *o;
+    gmki_chan_t *c;
+    int rc = check_opts(name, &full);
 
-    if (c == NULL)
-        return GMK_CHAN_CLOSED;
+    if (rc != GMK_OK)
+        return rc;
     gmk_hal_lock_acquire(&r->lock);
-    if (gmk_load_acq(&c->group, GMK_DEV) == 0) /* sync: chan.orphans */
-        rc = bind(a, r, c, sub);
+    c = find_open(r, name);
+    if (c != NULL)
+        rc = compare(c, &full);
+    else if (full.msg_type >= GMK_TYPE_SYS_FIRST && r->system_made)
+        rc = GMK_E_INVALID;
+    else
+        rc = chan_make(a, r, name, &full);
     gmk_hal_lock_release(&r->lock);
     return rc;
+}
+
+/* Closing. ------------------------------------------------------------------------ */
+
+/* Shuts an open channel; its subscriptions leave. pre: the lock is held. */
+static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
+{
+    uint64_t left = 0;
+
+    gmk_store_rel(&c->state, GMKI_CHAN_CLOSED, GMK_DEV); /* sync: chan.open */
+    c->n_left = gmk_popcount32(c->taken);
+    for (uint32_t set = c->taken; set != 0; set &= set - 1) {
+        gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
+        uint32_t state = gmk_load_acq(&s->state, GMK_DEV); /* sync: chan.sub */
+
+        left += gmki_sub_lag(s);
+        if (state == GMKI_SUB_LIVE)
+            gmki_sub_leave(a, r, s, GMK_ERR_CLOSED);
+        else if (state == GMKI_SUB_DETACHED)
+            gmki_sub_gone(a, r, s);
+    }
+    gmki_trace(&a->obs, CHAN_CLOSE, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), (uint32_t)left);
+    gmki_chan_room(a, r, c); /* who waits for room finds it closed */
+}
+
+/* Nothing is left of a closed channel: its place is free once all have gone on. Then the
+ * mailbox for its failed messages, if it had one, closes too. pre: the lock is held. */
+void gmki_chan_died(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
+{
+    while (c != NULL && c->n_left == 0) {
+        uint32_t box = gmk_load_rlx(&c->errors, GMK_DEV); /* relaxed: the lock is held */
+
+        if (c->replay != 0)
+            gmki_chan_retain(a, c);
+        gmki_beats_now(r->sched, c->beats);
+        gmk_store_rel(&c->state, GMKI_CHAN_DEAD, GMK_DEV); /* sync: chan.open */
+        c = box != 0 ? gmki_chan_get(r, box) : NULL;
+        if (c != NULL)
+            shut(a, r, c);
+    }
+}
+
+int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, id);
+    if (c == NULL || c->kind != GMKI_CHAN_USER) {
+        gmk_hal_lock_release(&r->lock);
+        return c != NULL && c->kind == GMKI_CHAN_SYSTEM ? (int)GMK_E_INVALID
+                                                        : (int)GMK_CHAN_CLOSED;
+    }
+    shut(a, r, c);
+    gmki_chan_died(a, r, c);
+    gmk_hal_lock_release(&r->lock);
+    return GMK_OK;
+}
+
+void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, id);
+    if (c != NULL && c->kind == GMKI_CHAN_ERRORS) {
+        shut(a, r, c);
+        gmki_chan_died(a, r, c);
+    }
+    gmk_hal_lock_release(&r->lock);
+}
+
+/* Life of the registry. ------------------------------------------------------------ */
+
+int gmki_chan_reg_init(gmki_agent_t *a, gmk_chan_reg_t *r, gmk_sched_t *s, uint32_t n_modules)
+{
+    r->sched = s;
+    r->n_subs = 1;
+    gmk_hal_lock_init(&r->lock);
+    for (uint32_t m = 0; m < n_modules; m++)
+        if (gmki_group_make(r, m, false) == NULL)
+            return GMK_ALLOC_FAIL;
+    for (uint32_t i = 0; i < GMK_N_SYS_CHANNELS; i++) {
+        gmk_chan_opts_t o = {.mode = GMK_CHAN_FANOUT | system_chans[i].guarantee,
+                             .slots = GMK_ENVELOPES,
+                             .msg_type = system_chans[i].type};
+
+        if (gmki_chan_open(a, r, system_chans[i].name, &o) != (int)system_chans[i].id)
+            return GMK_ALLOC_FAIL;
+        r->chans[system_chans[i].id]->kind = GMKI_CHAN_SYSTEM;
+    }
+    r->system_made = true;
+    return GMK_OK;
+}
+
+void gmki_chan_reg_fini(gmk_chan_reg_t *r)
+{
+    for (uint32_t i = 1; i <= GMK_MAX_CHANNELS && r->chans[i] != NULL; i++) {
+        gmk_hal_lock_destroy(&r->chans[i]->lock);
+        gmk_hal_free(r->chans[i]->cells);
+        gmk_hal_free(r->chans[i]);
+        r->chans[i] = NULL;
+    }
+    for (uint32_t i = 1; i < r->n_subs; i++)
+        gmk_hal_free(r->subs[i]);
+    for (uint32_t i = 0; i < r->n_groups; i++) {
+        gmki_queue_fini(&r->groups[i]->resume);
+        gmk_hal_free(r->groups[i]->outbox_cells);
+        gmk_hal_free(r->groups[i]);
+    }
+    r->n_groups = 0;
+    gmk_hal_free(r->envelopes);
+    gmk_hal_free(r->envelope_next);
+    if (r->n_subs != 0)
+        gmk_hal_lock_destroy(&r->lock);
+    r->n_subs = 0;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Envelopes: failed and lost deliveries on sys.error and sys.dropped.
  * Floor: F5. An envelope holds the record and its payload reference, and drops that
- * when it is released. Without a subscriber, room or envelope the loss is counted and
+ * when its last subscriber has released it. Without a subscriber, room or envelope the loss is counted and
  * the payload released at once. Reporting never recurses.
  * Source: SPEC CH-32 to CH-35, V-59, V-63; ARCHITECTURE R7. */
 #include "chan/chan.h"
+
+/* As many as the two channels hold, and some in the hands of their subscribers. */
+#define ENVELOPES (2 * GMK_ENVELOPES + 64u)
 
 void gmki_drop_payload(gmki_agent_t *a, const gmk_task_t *t)
 {
@@ -27,13 +30,13 @@ int gmki_envelopes_init(gmk_chan_reg_t *r, gmk_alloc_t *mem)
 {
     int pool;
 
-    r->envelopes = gmk_hal_calloc(GMK_ENVELOPES, sizeof(*r->envelopes));
-    r->envelope_next = gmk_hal_calloc(GMK_ENVELOPES, sizeof(*r->envelope_next));
+    r->envelopes = gmk_hal_calloc(ENVELOPES, sizeof(*r->envelopes));
+    r->envelope_next = gmk_hal_calloc(ENVELOPES, sizeof(*r->envelope_next));
     if (r->envelopes == NULL || r->envelope_next == NULL)
         return GMK_ALLOC_FAIL;
-    for (uint32_t i = GMK_ENVELOPES; i-- > 0;)
+    for (uint32_t i = ENVELOPES; i-- > 0;)
         gmk_freelist_push(&r->envelope_free, r->envelope_next, i, GMK_DEV);
-    pool = gmki_pool_add(mem, r->envelopes, GMK_ENVELOPES * sizeof(*r->envelopes), envelope_free,
+    pool = gmki_pool_add(mem, r->envelopes, ENVELOPES * sizeof(*r->envelopes), envelope_free,
                          r);
     if (pool < 0)
         return pool;
@@ -57,7 +60,7 @@ void gmki_report(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t chan, const gmk_ce
 
     /* A failing report is not reported. */
     if (c->task.type >= GMK_TYPE_SYS_FIRST ||
-        gmk_load_acq(&ch->group, GMK_DEV) == 0) { /* sync: chan.orphans */
+        gmk_credit_readers(gmk_credit_word(&ch->ring, GMK_DEV)) == 0) {
         report_lost(a, c);
         return;
     }

@@ -65,6 +65,20 @@ gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq)
     return a;
 }
 
+/* The core is the first member of a kernel. */
+GMK_STATIC_ASSERT(offsetof(gmki_kernel_t, core) == 0, "a kernel is found from its core");
+
+bool gmki_hosts_inside(const gmk_sched_t *s, const gmki_agent_t *me)
+{
+    const gmki_kernel_t *k = (const gmki_kernel_t *)gmki_core(s);
+
+    for (uint32_t i = k->cfg.n_workers; i + 1 < k->n_agents; i++)
+        if (k->agents[i] != NULL && k->agents[i] != me &&
+            gmk_load_sc(&k->agents[i]->busy, GMK_DEV) != 0) /* sync: host.busy */
+            return true;
+    return false;
+}
+
 int gmki_agents_init(gmki_kernel_t *k)
 {
     int rc = rows_init(k);

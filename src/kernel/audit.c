@@ -57,9 +57,10 @@ static uint64_t in_channels(const gmk_chan_reg_t *r)
     uint64_t n = 0;
 
     for (uint32_t i = 1; i <= GMK_MAX_CHANNELS && r->chans[i] != NULL; i++)
-        n += in_queue(&r->chans[i]->q);
+        for (uint32_t set = r->chans[i]->taken; set != 0; set &= set - 1)
+            n += gmki_sub_lag(gmki_chan_sub(r->chans[i], gmk_lowest_bit(set)));
     for (uint32_t i = 0; i < r->n_groups; i++)
-        if (!r->groups[i]->parallel)
+        if (!r->groups[i]->extra)
             n += in_queue(&r->groups[i]->resume) + gmk_lq_count(&r->groups[i]->outbox);
     return n;
 }
@@ -78,13 +79,14 @@ static void append(char *out, size_t bytes, const char *text)
 static uint32_t waits_for(const gmk_chan_reg_t *r, uint32_t m)
 {
     const gmki_group_t *g = r->groups[m];
-    uint32_t to;
+    const gmki_chan_t *c;
+    const gmki_sub_t *s;
 
     if (gmk_lq_count(&g->outbox) == 0)
         return GMK_MAX_MODULES;
-    to = g->outbox_cells[g->outbox.oldest & g->outbox.mask].task.channel;
-    to = gmk_load_acq(&r->chans[to]->group, GMK_DEV); /* sync: chan.orphans */
-    return to != 0 ? r->groups[to - 1]->module : GMK_MAX_MODULES;
+    c = gmki_chan_get(r, g->outbox_cells[g->outbox.oldest & g->outbox.mask].task.channel);
+    s = c != NULL ? gmki_chan_slow_sub(c) : NULL;
+    return s != NULL ? s->module : GMK_MAX_MODULES;
 }
 
 /* Names a cycle of modules whose outboxes wait for one another. */
@@ -188,13 +190,37 @@ static uint32_t lose_group(gmki_agent_t *a, gmki_group_t *g)
     uint32_t n = 0;
     gmk_cell_t c;
 
-    if (g->parallel)
+    if (g->extra)
         return 0;
     n += lose_queue(a, &g->resume);
     while (gmk_lq_pop_oldest(&g->outbox, g->outbox_cells, &c)) {
         gmki_lose(a, &c, GMK_ERR_CLOSED);
         n++;
     }
+    return n;
+}
+
+/* What a channel's subscriptions have not begun. Nobody emits any more. */
+static uint32_t lose_channel(gmki_agent_t *a, gmki_chan_t *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t set = c->taken; set != 0; set &= set - 1) {
+        gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
+
+        while (gmki_sub_lag(s) != 0) {
+            uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+            gmk_cell_t cell;
+
+            gmk_cell_copy(&cell, &c->cells[next & (c->cap - 1)]);
+            gmk_cursor_pass(&s->cursor, next + 1, GMK_DEV);
+            gmki_lose(a, &cell, GMK_ERR_CLOSED);
+            n++;
+        }
+        gmk_store_rel(&s->acked, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+    }
+    if (c->replay != 0)
+        gmki_chan_retain(a, c);
     return n;
 }
 
@@ -220,6 +246,6 @@ uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a)
     /* Reports that nobody will read go last: they are lost without a report. */
     for (uint32_t i = GMK_MAX_CHANNELS; i >= 1; i--)
         if (r->chans[i] != NULL)
-            n += lose_queue(a, &r->chans[i]->q);
+            n += lose_channel(a, r->chans[i]);
     return n;
 }

@@ -59,6 +59,9 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
         return refuse(h, rc, "no memory for the arena: lower cfg.arena_size");
     c->sched.owner = c;
     c->sched.lose = gmki_lose;
+    c->sched.give_up = gmki_give_up;
+    c->sched.tell_ticks = gmki_ticks_tell;
+    c->sched.hosts_inside = gmki_hosts_inside;
     c->sched.return_message = gmki_return_message;
     c->sched.is_serial = gmki_is_serial;
     if ((rc = gmki_sched_init(&c->sched, &k->cfg, &c->mem)) != GMK_OK)
@@ -77,8 +80,10 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
         (rc = gmki_mod_validate(&c->mods)) != GMK_OK)
         return rc;
     c->chan.handler_of = gmki_handler_of;
+    c->chan.add_handler = gmki_add_handler;
+    c->chan.is_deterministic = gmki_is_deterministic;
     c->chan.modules = &c->mods;
-    if ((rc = gmki_chan_reg_init(&c->chan, &c->sched, c->mods.n_mods)) != GMK_OK ||
+    if ((rc = gmki_chan_reg_init(k->agents[0], &c->chan, &c->sched, c->mods.n_mods)) != GMK_OK ||
         (rc = gmki_envelopes_init(&c->chan, &c->mem)) != GMK_OK)
         return refuse(h, rc, "no memory for the channel registry");
     return gmki_mod_wire(k->agents[0], &c->mods);

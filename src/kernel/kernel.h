@@ -63,6 +63,7 @@ GMK_FN gmki_agent_t *gmki_outside(const gmki_kernel_t *k) { return k->agents[k->
 /* agent.c */
 int gmki_agents_init(gmki_kernel_t *k);
 void gmki_agents_fini(gmki_kernel_t *k);
+bool gmki_hosts_inside(const gmk_sched_t *s, const gmki_agent_t *me);
 gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq);
 
 /* halt.c */

@@ -185,31 +185,6 @@ uint64_t gmk_trace_dropped(const gmk_kernel_t *handle)
     return n;
 }
 
-int gmk_chan_get_info(const gmk_kernel_t *handle, uint32_t id, gmk_chan_info_t *out)
-{
-    const gmki_kernel_t *k = gmki_kernel(handle);
-    gmki_chan_t *c;
-    uint32_t g;
-
-    if (k == NULL || out == NULL)
-        return GMK_E_INVALID;
-    c = gmki_chan_get(&k->core.chan, id);
-    if (c == NULL)
-        return GMK_E_NOT_FOUND;
-    g = gmk_load_acq(&c->group, GMK_DEV); /* sync: chan.orphans */
-    *out = (gmk_chan_info_t){.id = c->id,
-                             .mode = c->mode,
-                             .msg_type = gmk_load_acq(&c->msg_type, GMK_DEV), /* sync: chan.type */
-                             .slots = c->q.cap,
-                             .depth = gmk_mpmc_count(&c->q.ring, GMK_DEV),
-                             .fulls = gmk_count_get(&c->fulls)};
-    out->emits = gmk_count_get(&c->taken) + out->depth;
-    out->consumer =
-        g != 0 ? gmki_module_name(k->core.chan.modules, k->core.chan.groups[g - 1]->module) : NULL;
-    gmk_hal_memcpy(out->name, c->name, sizeof(out->name));
-    return GMK_OK;
-}
-
 int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_info_t *out)
 {
     const gmki_kernel_t *k = gmki_kernel(handle);

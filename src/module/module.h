@@ -40,8 +40,9 @@ typedef struct gmki_mod_reg {
     uint32_t n_ready; /* modules whose init has succeeded */
     gmki_handler_t *handlers;
     gmki_fails_t *fails; /* by handler index */
-    uint32_t n_handlers;
-    gmk_hal_lock_t lock; /* failure windows */
+    gmk_a32_t n_handlers;
+    gmk_hal_lock_t lock; /* failure windows, handlers added at run time */
+    uint8_t flags[GMK_MAX_HANDLERS]; /* GMK_HF_* by handler index */
     char *error;         /* the boot's story, GMKI_ERROR_BYTES */
 } gmki_mod_reg_t;
 
@@ -53,6 +54,10 @@ int gmki_mod_validate(gmki_mod_reg_t *r);
 int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r);
 void gmki_mod_fini(gmki_mod_reg_t *r);
 uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type);
+/* A dispatch entry made while the kernel runs, for a channel's error handler; or
+ * GMKI_NO_HANDLER. */
+uint32_t gmki_add_handler(void *modules, uint32_t module, gmk_handler_fn fn);
+bool gmki_is_deterministic(void *modules, uint32_t handler);
 const char *gmki_module_name(void *modules, uint32_t module);
 
 /* life.c */

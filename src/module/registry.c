@@ -124,6 +124,7 @@ static int add_handler(gmki_mod_reg_t *r, uint32_t module, const gmk_handler_reg
     h->name = reg->name != NULL ? reg->name : "";
     h->module = module;
     h->type = reg->type;
+    r->flags[h - r->handlers] = (uint8_t)reg->flags;
     h->max_yields = reg->max_yields == 0                 ? GMK_DEFAULT_MAX_YIELDS
                     : reg->max_yields == GMK_YIELD_NEVER ? 0
                                                          : reg->max_yields;
@@ -184,10 +185,9 @@ static int check_decl(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_d
         return wrong_chan(r, m, d, "with a bad direction: use GMK_CHAN_PRODUCE or _CONSUME");
     if (ends == GMK_CHAN_PRODUCE && d->direction != ends)
         return wrong_chan(r, m, d, "as a parallel producer: GMK_CHAN_PARALLEL is its consumer's");
-    if (d->mode & GMK_CHAN_FANOUT)
-        return wrong_chan(r, m, d, "as fan-out, which this release does not have: use P2P");
-    if ((d->mode & ~(GMK_CHAN_P2P | GMK_CHAN_LOSSLESS)) != 0)
-        return wrong_chan(r, m, d, "with an unknown mode: use GMK_CHAN_P2P");
+    if ((d->mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS |
+                     GMK_CHAN_DETERMINISTIC)) != 0)
+        return wrong_chan(r, m, d, "with an unknown mode: use GMK_CHAN_P2P or _FANOUT");
     if ((d->guarantee & ~GMK_CHAN_LOSSLESS) != 0)
         return wrong_chan(r, m, d, "with an unknown guarantee: use GMK_CHAN_LOSSY or _LOSSLESS");
     if (d->msg_type == 0 || d->msg_type >= GMKI_TYPES)
@@ -231,6 +231,37 @@ uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type)
     return GMKI_NO_HANDLER;
 }
 
+uint32_t gmki_add_handler(void *modules, uint32_t module, gmk_handler_fn fn)
+{
+    gmki_mod_reg_t *r = modules;
+    uint32_t i;
+
+    gmk_hal_lock_acquire(&r->lock);
+    for (i = 0; i < r->n_handlers; i++) /* the same one again */
+        if (r->handlers[i].type == GMKI_TYPE_ERROR_HANDLER && r->handlers[i].fn == fn &&
+            r->handlers[i].module == module)
+            break;
+    if (i == r->n_handlers && i < GMK_MAX_HANDLERS) {
+        r->handlers[i] = (gmki_handler_t){.fn = fn,
+                                          .user = r->mods[module]->user,
+                                          .name = "error handler",
+                                          .module = module,
+                                          .type = GMKI_TYPE_ERROR_HANDLER,
+                                          .max_yields = GMK_DEFAULT_MAX_YIELDS,
+                                          .budget_ns = GMK_MAX_HANDLER_CYCLES};
+        gmk_store_rel(&r->n_handlers, i + 1, GMK_DEV); /* sync: module.handlers */
+    }
+    gmk_hal_lock_release(&r->lock);
+    return i < GMK_MAX_HANDLERS ? i : (uint32_t)GMKI_NO_HANDLER;
+}
+
+bool gmki_is_deterministic(void *modules, uint32_t handler)
+{
+    const gmki_mod_reg_t *r = modules;
+
+    return (r->flags[handler] & GMK_HF_DETERMINISTIC) != 0;
+}
+
 const char *gmki_module_name(void *modules, uint32_t module)
 {
     const gmki_mod_reg_t *r = modules;
@@ -238,16 +269,22 @@ const char *gmki_module_name(void *modules, uint32_t module)
     return module < r->n_mods ? r->mods[module]->name : NULL;
 }
 
-/* The largest number of slots that any module declares for a channel; 0: none says. */
-static uint32_t declared_slots(const gmki_mod_reg_t *r, const char *name)
+/* What all declarations of a channel say together; the largest number of slots counts. */
+static gmk_chan_opts_t declared(const gmki_mod_reg_t *r, const gmk_chan_decl_t *d)
 {
-    uint32_t slots = 0;
+    gmk_chan_opts_t o = {.mode = d->mode | (d->guarantee & GMK_CHAN_LOSSLESS),
+                         .msg_type = d->msg_type};
 
     for (uint32_t m = 0; m < r->n_mods; m++)
-        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++)
-            if (text_eq(r->mods[m]->channels[i].name, name))
-                slots = gmk_max32(slots, r->mods[m]->channels[i].slots);
-    return slots;
+        for (uint32_t i = 0; i < r->mods[m]->n_channels; i++) {
+            const gmk_chan_decl_t *e = &r->mods[m]->channels[i];
+
+            if (!text_eq(e->name, d->name))
+                continue;
+            o.slots = gmk_max32(o.slots, e->slots);
+            o.replay_slots = gmk_max32(o.replay_slots, e->replay_slots);
+        }
+    return o;
 }
 
 /* Which module declared the channel, with one of the ends, before d did. */
@@ -286,19 +323,21 @@ static int wire_decl(gmki_agent_t *a, gmki_mod_reg_t *r, uint32_t module,
                      const gmk_chan_decl_t *d)
 {
     const gmk_module_t *m = r->mods[module];
-    gmki_sub_t sub = {.module = module,
-                      .worker = GMK_NO_WORKER,
-                      .parallel = (d->direction & GMK_CHAN_PARALLEL) != 0};
+    gmki_sub_req_t sub = {.module = module,
+                          .worker = GMK_NO_WORKER,
+                          .handler = GMKI_NO_HANDLER,
+                          .parallel = (d->direction & GMK_CHAN_PARALLEL) != 0};
     gmki_chan_t *sys = NULL;
     int id = gmki_chan_find(r->chan, d->name);
     int rc;
 
-    if (id > 0 && r->chan->chans[id]->system)
+    gmk_chan_opts_t opts = declared(r, d);
+
+    if (id > 0 && r->chan->chans[id]->kind == GMKI_CHAN_SYSTEM)
         sys = r->chan->chans[id];
     if (sys == NULL)
-        id = gmki_chan_open(r->chan, d->name, d->mode | (d->guarantee & GMK_CHAN_LOSSLESS),
-                            declared_slots(r, d->name), d->msg_type);
-    else if (sys->msg_type != d->msg_type || (d->direction & GMK_CHAN_PRODUCE) != 0)
+        id = gmki_chan_open(a, r->chan, d->name, &opts);
+    else if (sys->msg_type != d->msg_type)
         return wrong_chan(r, m, d, "wrongly: consume it with its own system message type");
     if (sys == NULL && d->msg_type >= GMK_TYPE_SYS_FIRST)
         return wrong_chan(r, m, d, "with a system message type: use 1..239");

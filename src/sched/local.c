@@ -204,6 +204,8 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
     gmk_sched_t *s = a->sched;
     uint32_t fired = 0;
 
+    if (GMK_UNLIKELY(gmki_tick_owed(s, now_ns)))
+        s->tell_ticks(a);
     while (fired < GMK_EVQ_DRAIN_LIMIT && gmki_evq_due(s, now_ns)) {
         gmk_cell_t due[16];
         uint64_t tick = gmki_tick(s, now_ns);
@@ -215,7 +217,7 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
             if (due[i].sub != 0 && s->is_serial(s, due[i].sub))
                 s->return_message(a, &due[i]);
             else if (!gmki_place(a, &due[i]))
-                s->lose(a, &due[i], GMK_ERR_NOMEM);
+                s->give_up(a, &due[i]);
         }
         fired += n;
         if (n == 0)

@@ -114,6 +114,36 @@ uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick)
     return ahead > 0 ? now + (uint32_t)ahead : now;
 }
 
+/* A worker's beat is counted at each batch edge, so one that has moved on, sleeps, has
+ * never begun or has left is out of every call that it was in. */
+void gmki_beats_now(const gmk_sched_t *s, uint64_t *then)
+{
+    for (uint32_t w = 0; w < s->n_workers; w++)
+        then[w] = gmk_load_acq(&s->wq[w].heartbeat, GMK_DEV); /* sync: worker.heartbeat */
+}
+
+bool gmki_beats_passed(const gmki_agent_t *me, const uint64_t *then)
+{
+    const gmk_sched_t *s = me->sched;
+    uint64_t parked = gmk_load_sc(&s->idle, GMK_DEV); /* sync: sched.idle */
+
+    for (uint32_t w = 0; w < s->n_workers; w++) {
+        const gmki_wq_t *q = &s->wq[w];
+        uint64_t now = gmk_load_acq(&q->heartbeat, GMK_DEV); /* sync: worker.heartbeat */
+
+        if (q != me->wq && now == then[w] && now != 0 && (parked >> w & 1) == 0 &&
+            gmk_load_acq(&q->exited, GMK_DEV) == 0) /* sync: worker.exited */
+            return false;
+    }
+    return !s->hosts_inside(s, me);
+}
+
+bool gmki_tick_owed(const gmk_sched_t *s, uint64_t now_ns)
+{
+    return gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0 && /* sync: sched.watched */
+           gmki_tick(s, now_ns) > gmk_load_acq(&s->ticks_told, GMK_DEV); /* sync: sched.told */
+}
+
 bool gmki_enter(gmki_agent_t *a)
 {
     if (GMK_LIKELY(a->wq != NULL))

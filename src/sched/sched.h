@@ -98,7 +98,10 @@ struct gmk_sched {
     /* Up-calls, registered by the floors above. */
     void (*return_message)(gmki_agent_t *a, const gmk_cell_t *c); /* a due mailbox message */
     void (*lose)(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason); /* dead-letters */
+    void (*give_up)(gmki_agent_t *a, const gmk_cell_t *c); /* the same: no memory to go on */
     bool (*is_serial)(const gmk_sched_t *s, uint16_t sub);
+    bool (*hosts_inside)(const gmk_sched_t *s, const gmki_agent_t *me); /* attached threads */
+    void (*tell_ticks)(gmki_agent_t *a); /* a tick has passed that somebody listens to */
     void *owner;
 
     gmki_queue_t rq[GMK_N_PRIO];
@@ -109,6 +112,8 @@ struct gmk_sched {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t idle;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t seq_blocks;
     gmk_a64_t tick_base; /* manual ticks, or ticks added to the clock's */
+    gmk_a64_t ticks_told; /* the last tick that sys.tick has, while it is watched */
+    gmk_a32_t ticks_watched;
     gmk_a32_t timekeeper; /* worker + 1 that sleeps until the next event; 0: none */
     gmk_a32_t closed; /* no more work from outside */
     gmk_a32_t control; /* GMKI_STOP, GMKI_FREEZE: seen by workers between batches */
@@ -135,6 +140,8 @@ struct gmki_agent {
     uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
     void *group;       /* serial group being drained, null for direct and parallel work */
     bool in_task;      /* ctx.task stands in a cell */
+    uint64_t chan_gap; /* messages lost before the current one */
+    uint32_t error_reason; /* of the current one, in a channel's error handler */
     gmki_obs_t obs;
     gmki_cache_t cache;
     gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
@@ -153,6 +160,12 @@ void gmki_sched_fini(gmk_sched_t *s);
 uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns);
 /* A 32-bit tick of the API as the nearest 64-bit one. */
 uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick);
+/* Who could be inside a call now: a snapshot of the workers' heartbeats, and whether all
+ * that were have come out since (but for me). */
+void gmki_beats_now(const gmk_sched_t *s, uint64_t *then);
+bool gmki_beats_passed(const gmki_agent_t *me, const uint64_t *then);
+/* A tick has passed that sys.tick does not have. */
+bool gmki_tick_owed(const gmk_sched_t *s, uint64_t now_ns);
 /* Brackets the calls of an attached thread, so that halt can wait for them. */
 bool gmki_enter(gmki_agent_t *a);
 void gmki_leave(gmki_agent_t *a);

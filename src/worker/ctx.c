@@ -121,6 +121,16 @@ uint64_t gmk_chan_seq(const gmk_ctx_t *ctx)
     return c != NULL && (c->task.flags & GMK_TF_CHANNEL_MSG) != 0 ? c->chan_seq : 0;
 }
 
+uint64_t gmk_chan_gap(const gmk_ctx_t *ctx)
+{
+    return ctx->agent->in_task && ctx->agent->group != NULL ? ctx->agent->chan_gap : 0;
+}
+
+uint32_t gmk_error_reason(const gmk_ctx_t *ctx)
+{
+    return ctx->agent->in_task && ctx->agent->group != NULL ? ctx->agent->error_reason : 0;
+}
+
 uint32_t gmk_self_tenant(const gmk_ctx_t *ctx) { return ctx->task->tenant; }
 uint32_t gmk_self_worker(const gmk_ctx_t *ctx) { return ctx->worker_id; }
 uint32_t gmk_tick(const gmk_ctx_t *ctx) { return ctx->tick; }
@@ -200,10 +210,31 @@ int gmk_chan_find(gmk_ctx_t *ctx, const char *name)
     return ctx != NULL && name != NULL ? gmki_chan_find(ctx->chan, name) : (int)GMK_E_INVALID;
 }
 
+int gmk_chan_open_with(gmk_ctx_t *ctx, const char *name, const gmk_chan_opts_t *opts)
+{
+    if (ctx == NULL || opts == NULL || opts->msg_type >= GMK_TYPE_SYS_FIRST)
+        return GMK_E_INVALID;
+    return gmki_chan_open(ctx->agent, ctx->chan, name, opts);
+}
+
 int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slots)
 {
-    return ctx != NULL ? gmki_chan_open(ctx->chan, name, mode, slots, GMKI_ANY_TYPE)
-                       : (int)GMK_E_INVALID;
+    gmk_chan_opts_t o = {.mode = mode, .slots = slots};
+
+    return gmk_chan_open_with(ctx, name, &o);
+}
+
+int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan)
+{
+    int rc;
+
+    if (ctx == NULL)
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_close(ctx->agent, ctx->chan, chan);
+    gmki_leave(ctx->agent);
+    return rc;
 }
 
 int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type)
@@ -213,7 +244,20 @@ int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type)
     if (ctx == NULL || type == 0 || type >= GMKI_TYPES)
         return GMK_E_INVALID;
     c = gmki_chan_get(ctx->chan, chan);
-    return c == NULL || c->system ? (int)GMK_CHAN_CLOSED : gmki_chan_fix_type(c, type);
+    return c == NULL || c->kind != GMKI_CHAN_USER ? (int)GMK_CHAN_CLOSED
+                                                  : gmki_chan_fix_type(c, type);
+}
+
+/* A request of the module whose init, fini or handler runs; false: there is none. */
+static bool module_request(const gmk_ctx_t *ctx, uint32_t chan, gmki_sub_req_t *q)
+{
+    if (ctx == NULL || ctx->agent->obs.module >= GMK_MAX_MODULES)
+        return false;
+    *q = (gmki_sub_req_t){.chan = chan,
+                          .module = ctx->agent->obs.module,
+                          .worker = GMK_NO_WORKER,
+                          .handler = GMKI_NO_HANDLER};
+    return true;
 }
 
 int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan)
@@ -223,13 +267,121 @@ int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan)
 
 int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker)
 {
-    gmki_sub_t sub = {.chan = chan, .worker = worker};
+    gmki_sub_req_t q;
 
-    if (ctx == NULL || ctx->agent->obs.module >= GMK_MAX_MODULES ||
+    if (!module_request(ctx, chan, &q) ||
         (worker != GMK_NO_WORKER && worker >= ctx->agent->sched->n_workers))
         return GMK_E_INVALID;
-    sub.module = ctx->agent->obs.module;
-    return gmki_chan_subscribe(ctx->agent, ctx->chan, &sub);
+    q.worker = worker;
+    return gmki_chan_subscribe(ctx->agent, ctx->chan, &q);
+}
+
+int gmk_chan_unsub(gmk_ctx_t *ctx, uint32_t chan)
+{
+    gmki_sub_req_t q;
+
+    return module_request(ctx, chan, &q) ? gmki_chan_unsubscribe(ctx->agent, ctx->chan, &q)
+                                         : (int)GMK_E_INVALID;
+}
+
+int gmk_chan_on_error(gmk_ctx_t *ctx, uint32_t chan, gmk_handler_fn fn)
+{
+    gmki_sub_req_t q;
+
+    return module_request(ctx, chan, &q) ? gmki_chan_on_error(ctx->agent, ctx->chan, chan, fn)
+                                         : (int)GMK_E_INVALID;
+}
+
+int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
+{
+    gmki_sub_req_t q;
+    gmki_chan_t *c;
+    gmki_sub_t *s;
+
+    if (!module_request(ctx, chan, &q) || from_seq == 0)
+        return GMK_E_INVALID;
+    c = gmki_chan_get(ctx->chan, chan);
+    if (c == NULL)
+        return GMK_CHAN_CLOSED;
+    if (c->replay == 0)
+        return GMK_E_INVALID;
+    s = gmki_sub_of(c, q.module, NULL);
+    if (s == NULL)
+        return GMK_E_NOT_FOUND;
+    if (gmki_sub_group(s)->parallel)
+        return GMK_E_INVALID;
+    /* Nobody else moves its cursor: this is its drainer, or nobody runs yet. */
+    if (ctx->agent->group != gmki_sub_group(s) &&
+        (ctx->agent->wq == NULL || ctx->agent->in_task))
+        return GMK_E_BUSY;
+    return gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
+}
+
+/* A request of a bridge. */
+static bool sink_request(const gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink,
+                         gmki_sub_req_t *q)
+{
+    *q = (gmki_sub_req_t){.chan = chan,
+                          .module = GMK_MAX_MODULES,
+                          .worker = GMK_NO_WORKER,
+                          .handler = GMKI_NO_HANDLER,
+                          .sink = sink};
+    return ctx != NULL && sink != NULL && sink->take != NULL;
+}
+
+int gmk_chan_sub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
+{
+    gmki_sub_req_t q;
+    int rc;
+
+    if (!sink_request(ctx, chan, sink, &q))
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_subscribe(ctx->agent, ctx->chan, &q);
+    gmki_leave(ctx->agent);
+    return rc;
+}
+
+int gmk_chan_unsub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
+{
+    gmki_sub_req_t q;
+    int rc;
+
+    if (!sink_request(ctx, chan, sink, &q))
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_unsubscribe(ctx->agent, ctx->chan, &q);
+    gmki_leave(ctx->agent);
+    return rc;
+}
+
+int gmk_chan_sink_ready(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
+{
+    gmki_sub_req_t q;
+    int rc;
+
+    if (!sink_request(ctx, chan, sink, &q))
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_sink_ready(ctx->agent, ctx->chan, chan, sink);
+    gmki_leave(ctx->agent);
+    return rc;
+}
+
+int gmk_chan_emit_cells(gmk_ctx_t *ctx, uint32_t chan, const gmk_cell_t *cells, uint32_t n)
+{
+    int rc;
+
+    if (ctx == NULL || cells == NULL || n > INT32_MAX)
+        return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
+    rc = gmki_chan_emit_cells(ctx->agent, ctx->chan, chan, cells, n);
+    gmki_leave(ctx->agent);
+    return rc;
 }
 
 int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n)

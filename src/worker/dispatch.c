@@ -5,20 +5,48 @@
  * Source: SPEC T-10 to T-12, EQ-4 to EQ-8, FM-1 to FM-4, V-32, V-67; R8, R10. */
 #include "worker/worker.h"
 
+/* The mailbox for failed messages of a delivery's channel, or null. */
+static gmki_chan_t *error_box(gmk_chan_reg_t *r, const gmk_cell_t *c)
+{
+    const gmki_chan_t *ch;
+    uint32_t box;
+
+    if (c->sub == 0)
+        return NULL;
+    ch = r->subs[c->sub]->chan;
+    box = gmk_load_acq(&ch->errors, GMK_DEV); /* sync: chan.errors */
+    return box != 0 && ch->kind == GMKI_CHAN_USER ? gmki_chan_get(r, box) : NULL;
+}
+
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code)
 {
+    gmki_chan_t *box = error_box(&k->chan, c);
+
     gmki_trace_task(&a->obs, TASK_FAIL, &c->task, a->obs.agent, c->task.seq);
     gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_FAILED);
-    gmki_report(a, &k->chan, GMK_CHAN_SYS_ERROR, c, reason_and_code);
+    if (box == NULL || !gmki_chan_push_failed(a, &k->chan, box, c, reason_and_code))
+        gmki_report(a, &k->chan, GMK_CHAN_SYS_ERROR, c, reason_and_code);
 }
 
 void gmki_lose(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason)
 {
     gmki_trace_task(&a->obs, DEAD, &c->task, reason, c->task.seq);
     gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_DEAD);
-    if (c->task.channel != 0)
+    if (c->task.channel != 0) {
+        gmki_trace_task(&a->obs, CHAN_DROP, &c->task, GMK_CHAN_INDEX(c->task.channel), reason);
         gmki_count(&a->obs, c->task.tenant, GMK_METRIC_CHAN_DROPS, 1);
+        gmki_chan_dropped(&gmki_core(a->sched)->chan, c->task.channel);
+    }
     gmki_report(a, &gmki_core(a->sched)->chan, GMK_CHAN_SYS_DROPPED, c, reason);
+}
+
+void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c)
+{
+    gmk_chan_reg_t *r = &gmki_core(a->sched)->chan;
+
+    gmki_lose(a, c, GMK_ERR_NOMEM);
+    if (c->sub != 0)
+        gmki_parallel_ended(a, r, r->subs[c->sub]);
 }
 
 static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,

@@ -13,33 +13,38 @@
 static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
 {
     if (!gmki_place(a, c))
-        gmki_lose(a, c, GMK_ERR_NOMEM);
+        gmki_give_up(a, c);
     return 0;
 }
 
-/* Puts a yielded or retried task back into a queue. */
-static GMK_NOINLINE void place_again(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
+/* Puts a yielded or retried task back into a queue; false: none took it, it has failed. */
+static GMK_NOINLINE bool place_again(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
     if (gmki_place_yield(a, c))
-        return;
+        return true;
     gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_YIELD_OVERFLOWS, 1);
     gmki_fail(a, k, c, GMK_ERR_YIELD_OVERFLOW);
+    return false;
 }
 
 /* Runs what a cell holds; returns how many deliveries ran. */
 static GMK_NOINLINE uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
                                       uint32_t budget)
 {
+    enum gmki_outcome out;
     uint32_t handler;
 
     if (c->task.flags & GMK_TF_ACTIVATION)
         return gmki_turn(a, k, k->chan.groups[c->task.meta0], budget);
     if (GMK_UNLIKELY(c->task.flags & GMK_TF_BOUND) && c->chan_seq != a->obs.agent + 1)
         return astray(a, c);
-    handler = c->sub != 0 ? k->chan.sub_handler[c->sub] : k->sched.type_handler[c->task.type];
-    if (gmki_dispatch(a, k, c, handler) == GMKI_AGAIN)
-        place_again(a, k, c);
+    handler = c->sub != 0 ? k->chan.subs[c->sub]->handler : k->sched.type_handler[c->task.type];
+    out = gmki_dispatch(a, k, c, handler);
+    if (out == GMKI_AGAIN && !place_again(a, k, c))
+        out = GMKI_FAILED;
+    if (c->sub != 0 && (out == GMKI_COMPLETED || out == GMKI_FAILED))
+        gmki_parallel_ended(a, &k->chan, k->chan.subs[c->sub]);
     return 1;
 }
 
@@ -117,7 +122,7 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
             break;
         if (GMK_LIKELY((c.task.flags & GMKI_TF_SPECIAL) == 0 && c.sub == 0 && !traced)) {
             if (gmki_dispatch_plain(a, k, &c, k->sched.type_handler[c.task.type]) == GMKI_AGAIN)
-                place_again(a, k, &c);
+                (void)place_again(a, k, &c);
             n++;
         } else {
             n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
@@ -160,7 +165,9 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
     a->obs.now = now;
     a->obs.module = GMKI_LEVEL_KERNEL; /* whose events are traced until a handler runs */
     a->ctx.tick = (uint32_t)gmki_tick(&k->sched, now);
-    gmk_count_add(&q->heartbeat, 1);
+    /* relaxed: the worker's own */
+    gmk_store_rel(&q->heartbeat, gmk_load_rlx(&q->heartbeat, GMK_DEV) + 1,
+                  GMK_DEV); /* sync: worker.heartbeat */
 }
 
 uint32_t gmki_worker_step(gmki_agent_t *a, gmki_core_t *k)

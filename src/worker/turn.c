@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT
  * A turn: one worker drains a group while it holds the group's token.
- * Floor: F7. Order of a turn: the outbox, resumed messages, new messages channel by
- * channel. A message is run in place and its slot given back at once. A parallel group
- * only hands its messages out, and passes the token on before they run.
- * Source: SPEC CH-29, CH-38, V-24; ARCHITECTURE R4, R19. */
+ * Floor: F7. Order of a turn: the outbox, resumed messages, new messages subscription by
+ * subscription. A message is copied, its cell passed, then it runs. A parallel group only
+ * hands its messages out, and passes the token on before they run; a sink gets its cells
+ * whole. The token is let go only after a look at everything found nothing.
+ * Source: SPEC CH-19, CH-29, CH-38, V-24; ARCHITECTURE R4, R5, R16, R19. */
 #include "worker/worker.h"
 
-/* What one turn did to the group's pending count and to its channels. */
+#define SINK_BATCH 8u
+
+/* What one turn did, and whether something is left to do. */
 typedef struct turn {
-    uint32_t budget;  /* messages it may still start */
+    uint32_t budget; /* messages it may still start */
     uint32_t ran;
-    uint32_t settled; /* messages that no longer count as pending */
+    bool more;
     gmki_chan_t *blocked;
 } turn_t;
 
 bool gmki_is_serial(const gmk_sched_t *s, uint16_t sub)
 {
-    return gmki_core(s)->chan.sub_serial[sub];
+    return !gmki_sub_group(gmki_core(s)->chan.subs[sub])->parallel;
 }
 
 /* Puts a message of the group back before its new ones. */
@@ -29,32 +32,35 @@ static void resume_push(gmki_group_t *g, const gmk_cell_t *c)
 void gmki_return_message(gmki_agent_t *a, const gmk_cell_t *c)
 {
     gmk_chan_reg_t *r = &gmki_core(a->sched)->chan;
-    gmki_chan_t *ch = r->chans[r->sub_chan[c->sub]];
-    gmki_group_t *g = r->groups[gmk_load_acq(&ch->group, GMK_DEV) - 1]; /* sync: chan.orphans */
+    gmki_group_t *g = gmki_sub_group(r->subs[c->sub]);
 
     resume_push(g, c);
-    gmki_group_add(a, r, g, 1);
+    gmki_group_notice(a, r, g, GMK_PRIORITY(c->task.flags));
     if (gmk_xchg_sc(&g->stalled, 0, GMK_DEV) != 0) /* sync: group.stalled */
-        gmki_group_activate(a, r, g);
+        gmki_group_activate(a, r, g, GMK_PRIORITY(c->task.flags));
 }
 
 static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_cell_t *c, turn_t *t)
 {
+    gmki_sub_t *s = k->chan.subs[c->sub];
+    uint64_t pos = c->chan_seq - 1;
+
     t->ran++;
     t->budget--;
     a->group = g;
-    switch (gmki_dispatch(a, k, c, k->chan.sub_handler[c->sub])) {
+    switch (gmki_dispatch(a, k, c, s->handler)) {
     case GMKI_COMPLETED:
     case GMKI_FAILED:
-        t->settled++;
+        gmki_sub_ended(s, pos);
         break;
-    case GMKI_AGAIN: /* still pending */
+    case GMKI_AGAIN:
         g->away++;
+        gmki_sub_went(s, pos);
         resume_push(g, c);
         break;
-    case GMKI_LATER: /* pending again when it comes due */
+    case GMKI_LATER: /* comes back by a notice */
         g->away++;
-        t->settled++;
+        gmki_sub_went(s, pos);
         break;
     }
     a->group = NULL;
@@ -70,51 +76,161 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
     while (n-- > 0 && t->budget != 0 &&
            gmk_cells_pop_sc(&g->resume.ring, g->resume.cells, &c, 1, GMK_DEV) != 0) {
         g->away--;
+        a->chan_gap = 0;
         run_message(a, k, g, &c, t);
     }
 }
 
-/* New messages of one channel, as long as the turn and the resume queue have room. */
-static void run_channel(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_chan_t *c, turn_t *t)
+static bool is_leaving(const gmki_sub_t *s)
 {
-    gmki_queue_t *q = &c->q;
-    uint32_t n = 0;
-    uint32_t pos;
-
-    while (t->budget != 0 && g->away < GMK_GROUP_RESUME_CAP &&
-           gmk_mpmc_take_sc(&q->ring, q->cells, GMK_CELL_STRIDE, 1, &pos, GMK_DEV) != 0) {
-        gmk_cell_t *cell = &q->cells[pos & q->ring.mask_c];
-
-        cell->sub = (uint16_t)c->sub;
-        cell->chan_seq = gmk_count_get(&c->taken) + 1;
-        gmk_count_add(&c->taken, 1);
-        run_message(a, k, g, cell, t);
-        gmk_mpmc_release(&q->ring, q->cells, GMK_CELL_STRIDE, pos, 1, GMK_DEV);
-        n++;
-    }
-    if (n != 0) {
-        gmki_trace(&a->obs, CHAN_DRAIN, NULL, c->id, n);
-        gmki_chan_room(a, &k->chan, c);
-    }
+    return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING; /* sync: chan.sub */
 }
 
-/* One round over the channels, from where the last turn's budget ended, so that a busy
- * channel starves no other. */
-static void run_channels(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t first,
-                         turn_t *t)
+/* Nobody gives it a notice for what it has: it was found empty, and that still holds. */
+static bool is_idle(const gmki_sub_t *s)
 {
-    uint32_t start = g->next_chan != 0 ? g->next_chan : first;
-    uint32_t id = start;
+    return (gmk_load_acq(&s->chan->idle, GMK_DEV) >> s->slot & 1) != 0; /* sync: chan.idle */
+}
 
-    while (t->budget != 0) {
-        run_channel(a, k, g, k->chan.chans[id], t);
-        id = k->chan.chans[id]->next;
-        if (id == 0)
-            id = first;
-        if (id == start)
-            break;
+/* What a subscription that leaves has left goes to sys.dropped; then it is gone. */
+static void settle_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
+{
+    gmk_cell_t c;
+    uint64_t stamp;
+
+    while (gmki_sub_take(s, &c, &stamp)) {
+        gmki_sub_ended(s, c.chan_seq - 1);
+        gmki_lose(a, &c, s->reason);
+        t->ran++;
     }
-    g->next_chan = id;
+    if (s->reason != GMK_ERR_NONE && gmki_sub_lag(s) != 0) {
+        t->more = !gmki_sub_idles(s) || t->more; /* an emit that is under way gives notice */
+        return;
+    }
+    if (gmki_sub_settled(s))
+        gmki_sub_drained(a, &k->chan, s);
+}
+
+static void note_latency(gmki_sub_t *s, uint64_t stamp)
+{
+    uint64_t now = gmk_hal_now_ns();
+
+    gmk_hist_record(&s->latency, now > stamp ? now - stamp : 0);
+}
+
+/* After messages were taken: who waits for room, and what the replay buffer may drop. */
+static void took(gmki_agent_t *a, gmki_core_t *k, gmki_chan_t *c, uint32_t n)
+{
+    if (n == 0)
+        return;
+    gmki_trace(&a->obs, CHAN_DRAIN, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), n);
+    if (c->replay != 0)
+        gmki_chan_retain(a, c);
+    gmki_chan_room(a, &k->chan, c);
+}
+
+/* New messages of one subscription, as long as the turn and the resume queue have room. */
+static void run_sub(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_sub_t *s, turn_t *t)
+{
+    bool errors = s->chan->kind == GMKI_CHAN_ERRORS;
+    gmk_cell_t c;
+    uint64_t stamp;
+    uint32_t n = 0;
+
+    while (!is_leaving(s)) {
+        if (t->budget == 0 || g->away >= GMK_GROUP_RESUME_CAP) {
+            t->more = true;
+            break;
+        }
+        if (!gmki_sub_take(s, &c, &stamp)) {
+            if (gmki_sub_idles(s))
+                break;
+            continue;
+        }
+        if (GMK_UNLIKELY(stamp != 0) && !errors)
+            note_latency(s, stamp);
+        a->chan_gap = s->gap;
+        a->error_reason = errors ? (uint32_t)stamp : 0;
+        run_message(a, k, g, &c, t);
+        a->error_reason = 0;
+        n++;
+    }
+    took(a, k, s->chan, n);
+    if (is_leaving(s))
+        settle_leaving(a, k, s, t);
+}
+
+/* Whole cells to a sink, which says how many it has room for. */
+static void run_sink(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
+{
+    gmk_cell_t cells[SINK_BATCH];
+    uint32_t n = 0;
+
+    while (!is_leaving(s)) {
+        uint32_t have;
+        uint32_t took_n;
+
+        if (t->budget == 0) {
+            t->more = true;
+            break;
+        }
+        if (s->blocked && gmk_xchg_sc(&s->sink_ready, 0, GMK_DEV) == 0) /* sync: chan.sink */
+            break;
+        s->blocked = false;
+        have = gmki_sub_peek(s, cells, gmk_min32(SINK_BATCH, t->budget));
+        if (have == 0) {
+            if (gmki_sub_idles(s))
+                break;
+            continue;
+        }
+        took_n = gmk_min32(s->sink->take(s->sink->arg, cells, have), have);
+        gmki_sub_pass(s, took_n);
+        for (uint32_t i = 0; i < took_n; i++)
+            gmki_count_settled(&a->obs, cells[i].task.tenant, GMK_METRIC_TASKS_COMPLETED);
+        s->blocked = took_n < have;
+        t->budget -= took_n;
+        n += took_n;
+    }
+    t->ran += n;
+    took(a, k, s->chan, n);
+    if (is_leaving(s))
+        settle_leaving(a, k, s, t);
+}
+
+static void run_one(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
+{
+    if (s->sink != NULL)
+        run_sink(a, k, s, t);
+    else
+        run_sub(a, k, gmki_sub_group(s), s, t);
+}
+
+/* One round over the subscriptions, from where the last turn's budget ended, so that a busy
+ * channel starves no other. */
+static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+{
+    gmk_chan_reg_t *r = &k->chan;
+    uint32_t first = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
+    uint32_t start = g->next_sub != 0 ? g->next_sub : first;
+    uint32_t stop = 0;
+
+    g->next_sub = 0;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        uint32_t id = pass == 0 ? start : first;
+
+        while (id != 0 && (pass == 0 || id != start)) {
+            gmki_sub_t *s = r->subs[id];
+
+            id = gmk_load_acq(&s->next, GMK_DEV); /* sync: chan.bind */
+            if (stop == 0 && t->budget == 0)
+                stop = s->index; /* the next turn begins here */
+            if (is_leaving(s) || !is_idle(s))
+                run_one(a, k, s, t);
+        }
+    }
+    if (stop != 0 && gmk_load_acq(&r->subs[stop]->state, GMK_DEV) == GMKI_SUB_LIVE && /* sync: chan.sub */
+        gmki_sub_group(r->subs[stop]) == g)
+        g->next_sub = stop;
 }
 
 /* Nothing can run until a message comes back: leaves the token for its return. False:
@@ -129,96 +245,98 @@ static bool stalls(gmki_group_t *g)
     return gmk_xchg_sc(&g->stalled, 0, GMK_DEV) == 0; /* sync: group.stalled */
 }
 
-/* Ends a turn: accounts and passes the token on, or lets it go. */
-static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+/* Ends a turn that began with seen notices: passes the token on, or lets it go. */
+static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_t *t,
+                   uint32_t seen)
 {
-    bool waiting = gmk_lq_count(&g->outbox) != 0;
-    uint32_t left;
+    gmk_chan_reg_t *r = &k->chan;
+    uint32_t priority = a->priority < GMK_N_PRIO ? a->priority : GMK_PRIO_HIGH;
 
-    if (waiting && !g->held) {
-        gmk_add_ar(&g->pending, 1, GMK_DEV); /* sync: group.pending */
-        g->held = true;
-    } else if (!waiting && g->held) {
-        t->settled++;
-        g->held = false;
+    if (t->blocked != NULL) {
+        if (gmki_group_wait(a, g, t->blocked))
+            gmki_group_activate(a, r, g, priority);
+        return; /* else the token is the full channel's: the group is not ours any more */
     }
-    if (waiting && t->blocked != NULL) {
-        gmk_sub_ar(&g->pending, t->settled, GMK_DEV); /* sync: group.pending */
-        if (!gmki_group_wait(&k->chan, g, t->blocked))
-            return; /* the token is the full channel's: touch the group no more */
-        gmki_group_activate(a, &k->chan, g);
+    if (t->more) {
+        if (t->ran != 0 || g->extra || !stalls(g))
+            gmki_group_activate(a, r, g, priority);
         return;
     }
-    left = gmk_sub_ar(&g->pending, t->settled, GMK_DEV) - t->settled; /* sync: group.pending */
-    if (left != 0 && (t->ran != 0 || g->parallel || !stalls(g)))
-        gmki_group_activate(a, &k->chan, g);
+    if (gmk_sub_ar(&g->pending, seen, GMK_DEV) != seen) /* sync: group.pending */
+        gmki_group_activate(a, r, g, priority);
+    else if (g->extra)
+        gmki_group_end(r, g);
 }
 
-static uint32_t serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
+static void serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
 {
-    turn_t t = {.budget = budget};
-    /* The list before the binding: a channel seen here was bound before it was listed. */
-    uint32_t first = gmk_load_acq(&g->first_chan, GMK_DEV); /* sync: chan.bind */
-    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV);    /* sync: chan.bind */
-
-    if (GMK_UNLIKELY(worker != GMK_NO_WORKER && worker != a->obs.agent)) {
-        gmki_group_activate(a, &k->chan, g); /* bound since it was placed */
-        return 0;
+    if (!g->extra && !gmki_outbox_flush(a, &k->chan, g, &t->blocked))
+        return;
+    if (!g->extra)
+        run_resumed(a, k, g, t);
+    run_subs(a, k, g, t);
+    if (g->extra)
+        return;
+    if (gmk_lq_count(&g->outbox) != 0) {
+        t->more = true;
+        gmki_outbox_flush(a, &k->chan, g, &t->blocked);
+    } else if (gmk_cells_ready(&g->resume.ring, g->resume.cells, GMK_DEV)) {
+        t->more = true;
     }
-    if (gmki_outbox_flush(a, &k->chan, g, &t.blocked)) {
-        run_resumed(a, k, g, &t);
-        run_channels(a, k, g, first, &t);
-        if (gmk_lq_count(&g->outbox) != 0)
-            gmki_outbox_flush(a, &k->chan, g, &t.blocked);
-    }
-    finish(a, k, g, &t);
-    return t.ran;
 }
 
 /* Moves messages to the worker's own queue, where they are ordinary tasks that others
  * may steal, and passes the token on before any of them runs. */
-static uint32_t parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
+static void parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
 {
-    gmki_chan_t *c = k->chan.chans[gmk_load_acq(&g->first_chan, GMK_DEV)]; /* sync: chan.bind */
-    gmki_queue_t *q = &c->q;
     gmki_wq_t *w = a->wq;
-    uint32_t share = gmk_mpmc_count(&q->ring, GMK_DEV) / a->sched->n_workers + 1;
-    uint32_t want = gmk_min32(gmk_min32(budget, share), gmk_lq_room(&w->fifo));
-    turn_t t = {.budget = budget};
-    uint32_t pos;
-    uint32_t n = 0;
+    uint32_t share = (uint32_t)gmki_sub_lag(s) / a->sched->n_workers + 1;
+    uint32_t want = gmk_min32(gmk_min32(t->budget, share), gmk_lq_room(&w->fifo));
+    gmk_cell_t c;
+    uint64_t stamp;
 
-    if (want != 0)
-        n = gmk_mpmc_take_sc(&q->ring, q->cells, GMK_CELL_STRIDE, want, &pos, GMK_DEV);
-    for (uint32_t i = 0; i < n; i++) {
-        gmk_cell_t *cell = &q->cells[(pos + i) & q->ring.mask_c];
-
-        cell->sub = (uint16_t)c->sub;
-        cell->chan_seq = gmk_count_get(&c->taken) + 1;
-        gmk_count_add(&c->taken, 1);
-        if (!gmk_lq_push_newest(&w->fifo, w->fifo_cells, cell))
+    if (gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
+        gmk_store_rel(&s->acked, gmk_load_rlx(&s->expected, GMK_DEV), GMK_DEV); /* sync: chan.acked */ /* relaxed: own */
+    t->more = true;
+    while (t->ran < want && !is_leaving(s)) {
+        if (!gmki_sub_take(s, &c, &stamp)) {
+            if (!gmki_sub_idles(s))
+                continue;
+            t->more = false;
+            break;
+        }
+        gmk_add_ar(&s->in_flight, 1, GMK_DEV); /* sync: chan.flight */
+        if (GMK_UNLIKELY(stamp != 0))
+            note_latency(s, stamp);
+        if (!gmk_lq_push_newest(&w->fifo, w->fifo_cells, &c))
             GMK_ASSERT(false, "no more is taken than there is room");
+        t->ran++;
     }
-    if (n != 0) {
-        gmk_mpmc_release(&q->ring, q->cells, GMK_CELL_STRIDE, pos, n, GMK_DEV);
-        gmki_chan_room(a, &k->chan, c);
+    took(a, k, s->chan, t->ran);
+    if (is_leaving(s)) {
+        t->more = false;
+        settle_leaving(a, k, s, t);
     }
-    t.settled = n;
-    finish(a, k, g, &t);
-    return n;
 }
 
 uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
 {
-    /* A message is published before it is counted: starting no more than are counted
-     * keeps pending from falling below zero. */
-    uint32_t counted = gmk_load_acq(&g->pending, GMK_DEV); /* sync: group.pending */
-    uint32_t n;
+    uint32_t seen = gmk_load_acq(&g->pending, GMK_DEV);     /* sync: group.pending */
+    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV);    /* sync: chan.bind */
+    uint32_t first = gmk_load_acq(&g->first_sub, GMK_DEV);  /* sync: chan.bind */
+    turn_t t = {.budget = budget};
 
-    budget = gmk_min32(budget, counted - g->held);
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
-    n = g->parallel ? parallel_turn(a, k, g, budget) : serial_turn(a, k, g, budget);
-    if (n == 0)
+    if (GMK_UNLIKELY(worker != GMK_NO_WORKER && worker != a->obs.agent)) {
+        gmki_group_activate(a, &k->chan, g, GMK_PRIO_HIGH); /* bound since it was placed */
+        return 0;
+    }
+    if (!g->parallel)
+        serial_turn(a, k, g, &t);
+    else if (first != 0)
+        parallel_turn(a, k, k->chan.subs[first], &t);
+    finish(a, k, g, &t, seen);
+    if (t.ran == 0)
         gmk_hal_relax(); /* a message is being published, or the outbox waits */
-    return n;
+    return t.ran;
 }

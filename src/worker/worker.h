@@ -29,6 +29,7 @@ enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, 
 enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c);
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code);
 void gmki_lose(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason);
+void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c); /* begun, and no memory to go on */
 
 /* turn.c: drains a group whose token the caller holds. Returns how many ran. */
 uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget);

@@ -12,6 +12,14 @@ GMK_FN bool gmk_is_pow2(uint32_t x) { return x != 0 && (x & (x - 1)) == 0; }
 /* Index of the highest set bit. pre: x != 0. */
 GMK_FN uint32_t gmk_log2_floor(uint32_t x) { return 31u - (uint32_t)__builtin_clz(x); }
 
+/* How many bits are set. */
+GMK_FN uint32_t gmk_popcount32(uint32_t x)
+{
+    x -= x >> 1 & 0x55555555u;
+    x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+    return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
+}
+
 /* Index of the lowest set bit. pre: x != 0. */
 GMK_FN uint32_t gmk_lowest_bit(uint32_t x) { return (uint32_t)__builtin_ctz(x); }
 

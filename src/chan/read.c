@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * The drainer's side of a subscription: take, go idle, acknowledge, replay.
+ * Floor: F5. A message is copied before its cell is passed, so that producers never wait
+ * for a handler and each subscriber has a record of its own. On a lossy channel the cursor
+ * is held for the copy, since producers may move it.
+ * Acknowledged is the settled prefix: everything before the first message that was begun
+ * and has not ended.
+ * Source: SPEC CH-10, CH-17 to CH-21, V-39, V-47; ARCHITECTURE R4, R5. */
+#include "chan/chan.h"
+
+static bool leaving(const gmki_sub_t *s)
+{
+    return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING; /* sync: chan.sub */
+}
+
+/* How many messages stand ready at position next, at most n. */
+static uint32_t ready_at(const gmki_sub_t *s, uint64_t next, uint32_t n)
+{
+    const gmki_chan_t *c = s->chan;
+
+    if (leaving(s)) {
+        if (s->reason == GMK_ERR_NONE)
+            return 0;
+        n = (uint32_t)gmk_min64(n, s->end > next ? s->end - next : 0);
+    }
+    return gmk_credit_ready(c->cells, c->cap - 1, GMK_CELL_STRIDE, (uint32_t)next, n, GMK_DEV);
+}
+
+static void copy_out(const gmki_sub_t *s, gmk_cell_t *out, uint64_t pos)
+{
+    gmk_cell_copy(out, &s->chan->cells[pos & (s->chan->cap - 1)]);
+    out->sub = (uint16_t)s->index;
+    out->chan_seq = pos + 1;
+}
+
+/* Notes what was skipped since the last message, and moves on past pos. */
+static void went_past(gmki_sub_t *s, uint64_t pos)
+{
+    s->gap = pos - s->expected;
+    gmk_store_rel(&s->expected, pos + 1, GMK_DEV); /* sync: chan.acked */
+    if (s->gap != 0 && s->n_away == 0)
+        gmk_store_rel(&s->acked, pos, GMK_DEV); /* sync: chan.acked */
+}
+
+bool gmki_sub_take(gmki_sub_t *s, gmk_cell_t *out, uint64_t *stamp)
+{
+    const gmki_chan_t *c = s->chan;
+    uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+
+    do {
+        if (ready_at(s, next, 1) == 0)
+            return false;
+    } while (gmki_chan_lossy(c) && !gmk_cursor_hold(&s->cursor, &next, GMK_DEV));
+    *stamp = c->cells[next & (c->cap - 1)].chan_seq;
+    copy_out(s, out, next);
+    gmk_cursor_pass(&s->cursor, next + 1, GMK_DEV);
+    went_past(s, next);
+    return true;
+}
+
+/* On a lossy channel one at most: the cursor is held until the pass. */
+uint32_t gmki_sub_peek(gmki_sub_t *s, gmk_cell_t *out, uint32_t n)
+{
+    uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+    uint32_t k;
+
+    if (gmki_chan_lossy(s->chan))
+        n = 1;
+    do {
+        k = ready_at(s, next, n);
+        if (k == 0)
+            return 0;
+    } while (gmki_chan_lossy(s->chan) && !gmk_cursor_hold(&s->cursor, &next, GMK_DEV));
+    for (uint32_t i = 0; i < k; i++)
+        copy_out(s, &out[i], next + i);
+    return k;
+}
+
+void gmki_sub_pass(gmki_sub_t *s, uint32_t n)
+{
+    uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+
+    gmk_cursor_pass(&s->cursor, next + n, GMK_DEV);
+    gmk_store_rel(&s->expected, next + n, GMK_DEV); /* sync: chan.acked */
+    if (s->n_away == 0)
+        gmk_store_rel(&s->acked, next + n, GMK_DEV); /* sync: chan.acked */
+}
+
+bool gmki_sub_idles(gmki_sub_t *s)
+{
+    uint32_t bit = 1u << s->slot;
+
+    gmk_or_sc(&s->chan->idle, bit, GMK_DEV); /* sync: chan.idle */
+    if (ready_at(s, gmk_cursor_next(&s->cursor, GMK_DEV), 1) == 0)
+        return true;
+    gmk_and_sc(&s->chan->idle, ~bit, GMK_DEV); /* sync: chan.idle */
+    return false;
+}
+
+/* Acknowledgement. ------------------------------------------------------------------- */
+
+static void acknowledge(gmki_sub_t *s)
+{
+    uint64_t first = gmk_load_rlx(&s->expected, GMK_DEV); /* relaxed: the drainer's own */
+
+    for (uint32_t i = 0; i < s->n_away; i++)
+        first = gmk_min64(first, s->away[i]);
+    gmk_store_rel(&s->acked, first, GMK_DEV); /* sync: chan.acked */
+}
+
+static uint32_t away_find(const gmki_sub_t *s, uint64_t pos)
+{
+    uint32_t i = 0;
+
+    while (i < s->n_away && s->away[i] != pos)
+        i++;
+    return i;
+}
+
+void gmki_sub_went(gmki_sub_t *s, uint64_t pos)
+{
+    if (away_find(s, pos) == s->n_away) {
+        GMK_ASSERT(s->n_away < GMK_GROUP_RESUME_CAP, "a group has so many away at most");
+        s->away[s->n_away++] = pos;
+    }
+    acknowledge(s);
+}
+
+void gmki_sub_ended(gmki_sub_t *s, uint64_t pos)
+{
+    if (GMK_LIKELY(s->n_away == 0)) {
+        /* relaxed: the drainer's own */
+        gmk_store_rel(&s->acked, gmk_load_rlx(&s->expected, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+        return;
+    }
+    if (away_find(s, pos) != s->n_away)
+        s->away[away_find(s, pos)] = s->away[s->n_away - 1], s->n_away--;
+    acknowledge(s);
+}
+
+bool gmki_sub_settled(const gmki_sub_t *s)
+{
+    return s->n_away == 0 && gmk_load_acq(&s->in_flight, GMK_DEV) == 0; /* sync: chan.flight */
+}
+
+/* Of a parallel subscription only what was handed out before a moment without work. */
+uint64_t gmki_sub_acked(const gmki_sub_t *s)
+{
+    const gmki_group_t *g = gmki_sub_group(s);
+
+    if (g != NULL && g->parallel && gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
+        return gmk_load_acq(&s->expected, GMK_DEV); /* sync: chan.acked */
+    return gmk_load_acq(&s->acked, GMK_DEV); /* sync: chan.acked */
+}
+
+void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
+{
+    gmki_group_t *g = gmki_sub_group(s);
+
+    /* With the count at 0 the record may become another subscription's: then its state
+     * says nothing, and a notice too many does no harm. */
+    if (gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1 && leaving(s)) /* sync: chan.flight */
+        gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+}
+
+/* Replay. ---------------------------------------------------------------------------- */
+
+/* Counts and references for deliveries that are made again. pre: the channel's lock. */
+static void redeliver(gmki_agent_t *a, gmki_sub_t *s, uint64_t from, uint64_t to)
+{
+    for (uint64_t p = from; p < to; p++) {
+        const gmk_task_t *t = &s->chan->cells[p & (s->chan->cap - 1)].task;
+
+        gmki_accept(a, t->tenant, 1);
+        gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_REPLAYED, 1);
+        if ((t->flags & GMK_TF_PAYLOAD_RC) != 0 && t->payload_ptr != 0)
+            gmki_payload_retain(&a->cache, (void *)(uintptr_t)t->payload_ptr, 1);
+    }
+}
+
+int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t from)
+{
+    gmki_chan_t *c = s->chan;
+    uint64_t next;
+    int rc = GMK_OK;
+
+    gmk_hal_lock_acquire(&c->lock);
+    next = gmk_cursor_next(&s->cursor, GMK_DEV);
+    if (from > next) {
+        rc = from > gmki_chan_tail(c) ? (int)GMK_E_INVALID : (int)GMK_OK;
+    } else if (from < c->floor) {
+        rc = GMK_E_NOT_FOUND;
+    } else {
+        redeliver(a, s, from, next);
+        gmk_store_rel(&s->expected, from, GMK_DEV); /* sync: chan.acked */
+        gmk_cursor_pass(&s->cursor, from, GMK_DEV);
+        if (from < gmk_load_rlx(&s->acked, GMK_DEV)) /* relaxed: the drainer's own */
+            gmk_store_rel(&s->acked, from, GMK_DEV); /* sync: chan.acked */
+    }
+    gmk_hal_lock_release(&c->lock);
+    if (rc == GMK_OK)
+        gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    return rc;
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT
+ * Subscriptions: who reads a channel, joining and leaving while others emit.
+ * Floor: F5. Changed under the registry's lock, and a channel's set of cursors under the
+ * channel's; a subscription that leaves is unlinked by its own group's drainer, so the
+ * drainer walks its list without a lock.
+ * Source: SPEC CH-9, CH-10, CH-12, CH-28, CH-31, V-24, V-58; ARCHITECTURE R4 to R6. */
+#include "chan/chan.h"
+
+/* Groups. -------------------------------------------------------------------------- */
+
+static gmki_group_t *group_new(gmk_chan_reg_t *r, bool extra)
+{
+    gmki_group_t *g = gmk_hal_calloc(1, sizeof(*g));
+
+    if (g == NULL)
+        return NULL;
+    g->index = r->n_groups;
+    if (!extra) {
+        g->outbox_cells = gmk_hal_calloc(GMK_GROUP_OUTBOX_CAP, sizeof(gmk_cell_t));
+        gmk_lq_setup(&g->outbox, GMK_GROUP_OUTBOX_CAP, 0);
+        if (g->outbox_cells == NULL ||
+            gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
+            gmk_hal_free(g->outbox_cells);
+            gmk_hal_free(g);
+            return NULL;
+        }
+    }
+    r->groups[r->n_groups++] = g;
+    return g;
+}
+
+gmki_group_t *gmki_group_make(gmk_chan_reg_t *r, uint32_t module, bool extra)
+{
+    gmki_group_t *g = NULL;
+
+    if (extra && r->free_groups != 0) {
+        g = r->groups[r->free_groups - 1];
+        r->free_groups = g->next_free;
+    } else if (r->n_groups < GMKI_MAX_GROUPS) {
+        g = group_new(r, extra);
+    }
+    if (g == NULL)
+        return NULL;
+    g->module = module;
+    g->extra = extra;
+    g->used = true;
+    gmk_store_rel(&g->worker, GMK_NO_WORKER, GMK_DEV); /* sync: chan.bind */
+    return g;
+}
+
+/* A notice that came too late may bring the token of an ended group back: it finds nothing,
+ * and the group is not ended twice. */
+void gmki_group_end(gmk_chan_reg_t *r, gmki_group_t *g)
+{
+    gmk_hal_lock_acquire(&r->lock);
+    /* relaxed: the lock is held */
+    if (g->used && gmk_load_rlx(&g->first_sub, GMK_DEV) == 0) {
+        g->used = false;
+        g->next_free = r->free_groups;
+        r->free_groups = g->index + 1;
+    }
+    gmk_hal_lock_release(&r->lock);
+}
+
+/* The group that will serve a subscription. pre: the lock is held. */
+static gmki_group_t *group_for(gmk_chan_reg_t *r, const gmki_sub_req_t *q)
+{
+    gmki_group_t *g;
+
+    if (!q->parallel && q->sink == NULL)
+        return r->groups[q->module];
+    g = gmki_group_make(r, q->module, true);
+    if (g != NULL)
+        g->parallel = q->parallel;
+    return g;
+}
+
+/* Records. ------------------------------------------------------------------------- */
+
+/* Clears a record for its next use, but for the words that somebody may read too late. */
+static void renew(gmki_sub_t *s)
+{
+    gmk_cursor_pass(&s->cursor, 0, GMK_DEV);
+    s->blocked = false;
+    s->n_away = 0;
+    s->gap = 0;
+    gmk_hal_memset(&s->latency, 0, sizeof(s->latency));
+    gmk_store_rlx(&s->expected, 0, GMK_DEV);   /* relaxed: the join publishes them */
+    gmk_store_rlx(&s->acked, 0, GMK_DEV);      /* relaxed: as above */
+    gmk_store_rlx(&s->drops, 0, GMK_DEV);      /* relaxed: as above */
+    gmk_store_rlx(&s->sink_ready, 0, GMK_DEV); /* relaxed: as above */
+}
+
+/* pre: the registry's lock, here and below. */
+gmki_sub_t *gmki_sub_make(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t slot)
+{
+    gmki_sub_t *s;
+    uint32_t index = r->free_subs;
+
+    if (index != 0) {
+        s = r->subs[index];
+        r->free_subs = s->next_free;
+        renew(s);
+    } else if (r->n_subs < GMKI_MAX_SUBS) {
+        s = gmk_hal_calloc(1, sizeof(*s));
+        if (s == NULL)
+            return NULL;
+        index = r->n_subs++;
+        r->subs[index] = s;
+    } else {
+        return NULL;
+    }
+    s->index = index;
+    s->chan = c;
+    s->slot = slot;
+    s->sink = NULL;
+    s->reason = GMK_ERR_NONE;
+    s->module = GMK_MAX_MODULES;
+    c->taken |= 1u << slot;
+    gmk_store_rel(&c->subs[slot], (uint64_t)(uintptr_t)s, GMK_DEV); /* sync: chan.slot */
+    return s;
+}
+
+gmki_sub_t *gmki_sub_of(gmki_chan_t *c, uint32_t module, const gmk_chan_sink_t *sink)
+{
+    for (uint32_t i = 0; i < GMK_MAX_CHAN_SUBS; i++) {
+        gmki_sub_t *s = gmki_chan_sub(c, i);
+
+        if ((c->taken >> i & 1) != 0 && gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LIVE && /* sync: chan.sub */
+            s->sink == sink && (sink != NULL || s->module == module))
+            return s;
+    }
+    return NULL;
+}
+
+static void list_add(gmki_group_t *g, gmki_sub_t *s)
+{
+    /* relaxed: the lock is held */
+    gmk_store_rlx(&s->next, gmk_load_rlx(&g->first_sub, GMK_DEV), GMK_DEV);
+    gmk_store_rel(&g->first_sub, s->index, GMK_DEV); /* sync: chan.bind */
+}
+
+static void list_remove(gmk_chan_reg_t *r, gmki_group_t *g, const gmki_sub_t *s)
+{
+    gmk_a32_t *at = &g->first_sub;
+    uint32_t i;
+
+    /* relaxed: the lock is held, and the list's one reader is the caller */
+    while ((i = gmk_load_rlx(at, GMK_DEV)) != s->index && i != 0)
+        at = &r->subs[i]->next;
+    GMK_ASSERT(i != 0, "a subscription stands in its group's list");
+    gmk_store_rel(at, gmk_load_rlx(&s->next, GMK_DEV), GMK_DEV); /* sync: chan.bind */
+    g->next_sub = 0;
+}
+
+/* Joining. ------------------------------------------------------------------------- */
+
+static int free_slot(const gmki_chan_t *c)
+{
+    return c->taken != UINT32_MAX ? (int)gmk_lowest_bit(~c->taken) : (int)GMK_E_LIMIT;
+}
+
+/* The handler of the request, checked. */
+static int handler_for(const gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q,
+                       uint32_t *handler)
+{
+    uint32_t type = gmk_load_acq(&c->msg_type, GMK_DEV); /* sync: chan.type */
+
+    *handler = q->handler;
+    if (q->sink != NULL)
+        return GMK_OK;
+    if (*handler == GMKI_NO_HANDLER)
+        *handler = r->handler_of(r->modules, q->module, type);
+    if (*handler == GMKI_NO_HANDLER)
+        return GMK_CHAN_TYPE_MISMATCH;
+    if ((c->mode & GMK_CHAN_DETERMINISTIC) != 0 && !r->is_deterministic(r->modules, *handler))
+        return GMK_E_WIRING;
+    return GMK_OK;
+}
+
+/* A record for the subscription, of a P2P channel the one it has. */
+static int record_for(gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q, gmki_sub_t **out)
+{
+    gmki_sub_t *s = gmki_chan_sub(c, 0);
+    int slot;
+
+    if (c->mode & GMK_CHAN_P2P) {
+        *out = s;
+        /* sync: chan.sub */
+        return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_DETACHED ? GMK_OK
+                                                                     : (int)GMK_CHAN_ALREADY_BOUND;
+    }
+    if (gmki_sub_of(c, q->module, q->sink) != NULL)
+        return GMK_CHAN_ALREADY_BOUND;
+    slot = free_slot(c);
+    if (slot < 0)
+        return slot;
+    s = gmki_sub_make(r, c, (uint32_t)slot);
+    *out = s;
+    return s != NULL ? GMK_OK : (int)GMK_E_LIMIT;
+}
+
+/* The group is served by the request's worker from now on. */
+static void bind_group(gmki_group_t *g, const gmki_sub_req_t *q)
+{
+    if (!g->extra)
+        gmk_store_rel(&g->worker, q->worker, GMK_DEV); /* sync: chan.bind */
+}
+
+static void release_record(gmk_chan_reg_t *r, gmki_sub_t *s)
+{
+    s->chan->taken &= ~(1u << s->slot);
+    gmk_store_rel(&s->state, GMKI_SUB_FREE, GMK_DEV); /* sync: chan.sub */
+    s->next_free = r->free_subs;
+    r->free_subs = s->index;
+}
+
+/* pre: the lock is held, c is open. */
+static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q)
+{
+    gmki_sub_t *s = NULL;
+    gmki_group_t *g;
+    uint32_t handler;
+    int rc = handler_for(r, c, q, &handler);
+
+    if (rc == GMK_OK)
+        rc = record_for(r, c, q, &s);
+    if (rc != GMK_OK)
+        return rc;
+    g = group_for(r, q);
+    if (g == NULL) {
+        if (c->mode & GMK_CHAN_FANOUT)
+            release_record(r, s);
+        return GMK_E_LIMIT;
+    }
+    bind_group(g, q);
+    gmk_store_rel(&s->group, (uint64_t)(uintptr_t)g, GMK_DEV); /* sync: chan.slot */
+    s->sink = q->sink;
+    s->module = q->module;
+    s->handler = handler;
+    s->reason = GMK_ERR_NONE;
+    s->blocked = false;
+    gmk_hal_lock_acquire(&c->lock);
+    if (c->mode & GMK_CHAN_FANOUT) {
+        gmk_credit_join(&c->ring, s->slot, &s->cursor, GMK_DEV);
+        gmk_store_rel(&s->expected, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+        gmk_store_rel(&s->acked, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+    }
+    gmk_store_rel(&s->state, GMKI_SUB_LIVE, GMK_DEV); /* sync: chan.sub */
+    gmk_hal_lock_release(&c->lock);
+    list_add(g, s);
+    gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+    if (gmki_chan_id(c) == GMK_CHAN_SYS_TICK)
+        gmki_ticks_listen(a, r);
+    return GMK_OK;
+}
+
+/* A module that changes its mind before its drainer has let go of the channel. */
+static bool revive(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q)
+{
+    gmki_sub_t *s = gmki_chan_sub(c, 0);
+    uint32_t leaving = GMKI_SUB_LEAVING;
+
+    if ((c->mode & GMK_CHAN_P2P) == 0 || s->reason != GMK_ERR_NONE || q->sink != NULL ||
+        s->module != q->module || gmki_sub_group(s)->parallel != q->parallel ||
+        !gmk_cas_ar(&s->state, &leaving, GMKI_SUB_LIVE, GMK_DEV)) /* sync: chan.sub */
+        return false;
+    bind_group(gmki_sub_group(s), q);
+    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    return true;
+}
+
+int gmki_chan_subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_req_t *q)
+{
+    int rc = GMK_CHAN_CLOSED;
+    gmki_chan_t *c;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, q->chan);
+    if (c != NULL)
+        rc = revive(a, r, c, q) ? GMK_OK : subscribe(a, r, c, q);
+    gmk_hal_lock_release(&r->lock);
+    return rc;
+}
+
+/* Leaving. ------------------------------------------------------------------------- */
+
+/* pre: the lock is held, s is live. */
+void gmki_sub_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint32_t reason)
+{
+    gmki_chan_t *c = s->chan;
+    uint32_t bit = 1u << s->slot;
+
+    s->reason = reason;
+    if (reason != GMK_ERR_NONE) {
+        gmk_hal_lock_acquire(&c->lock);
+        gmk_or_ar(&c->leaving, bit, GMK_DEV); /* sync: chan.leaving */
+        s->end = gmk_credit_leave(&c->ring, bit, GMK_DEV);
+        gmk_hal_lock_release(&c->lock);
+    }
+    gmk_store_rel(&s->state, GMKI_SUB_LEAVING, GMK_DEV); /* sync: chan.sub */
+    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+}
+
+/* Dead-letters what a closed P2P channel holds for nobody; an emit under way is waited for:
+ * it does nothing between its claim and its publishing. */
+static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
+{
+    uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+    gmk_cell_t cell;
+
+    s->end = gmk_credit_leave(&c->ring, 1u << s->slot, GMK_DEV);
+    while (next < s->end) {
+        if (gmki_sub_peek(s, &cell, 1) == 0) {
+            gmk_hal_relax();
+            continue;
+        }
+        gmki_sub_pass(s, 1);
+        next++;
+        a->sched->lose(a, &cell, GMK_ERR_CLOSED);
+    }
+}
+
+void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
+{
+    gmki_chan_t *c = s->chan;
+    bool open = gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN; /* sync: chan.open */
+
+    if (gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING) /* sync: chan.sub */
+        list_remove(r, gmki_sub_group(s), s);
+    s->sink = NULL;
+    s->module = GMK_MAX_MODULES;
+    gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV);      /* sync: chan.idle */
+    gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
+    if (s->reason == GMK_ERR_NONE) {
+        if (open)
+            return;
+        purge(a, c, s);
+    }
+    gmk_hal_lock_acquire(&c->lock);
+    gmk_and_ar(&c->leaving, ~(1u << s->slot), GMK_DEV); /* sync: chan.leaving */
+    c->lagging &= ~(1u << s->slot);
+    gmk_hal_lock_release(&c->lock);
+    release_record(r, s);
+    if (!open)
+        c->n_left--;
+}
+
+void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
+{
+    gmki_chan_t *c = s->chan;
+
+    gmk_hal_lock_acquire(&r->lock);
+    if (gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING) { /* sync: chan.sub */
+        gmki_sub_gone(a, r, s);
+        if (gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_CLOSED) /* sync: chan.open */
+            gmki_chan_died(a, r, c);
+        else
+            gmki_chan_room(a, r, c);
+    }
+    gmk_hal_lock_release(&r->lock);
+}
+
+int gmki_chan_unsubscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_req_t *q)
+{
+    int rc = GMK_CHAN_CLOSED;
+    gmki_chan_t *c;
+    gmki_sub_t *s;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, q->chan);
+    if (c != NULL) {
+        s = gmki_sub_of(c, q->module, q->sink);
+        if (s != NULL)
+            gmki_sub_leave(a, r, s,
+                           c->mode & GMK_CHAN_P2P ? GMK_ERR_NONE : GMK_ERR_NO_SUBSCRIBER);
+        rc = s != NULL ? GMK_OK : (int)GMK_E_NOT_FOUND;
+    }
+    gmk_hal_lock_release(&r->lock);
+    return rc;
+}
+
+int gmki_chan_sink_ready(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id,
+                         const gmk_chan_sink_t *sink)
+{
+    int rc = GMK_CHAN_CLOSED;
+    gmki_chan_t *c;
+    gmki_sub_t *s;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, id);
+    if (c != NULL) {
+        s = gmki_sub_of(c, GMK_MAX_MODULES, sink);
+        rc = s != NULL ? GMK_OK : (int)GMK_E_NOT_FOUND;
+        if (s != NULL) {
+            gmk_xchg_sc(&s->sink_ready, 1, GMK_DEV); /* sync: chan.sink */
+            gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+        }
+    }
+    gmk_hal_lock_release(&r->lock);
+    return rc;
+}
+
+/* Failed messages. ------------------------------------------------------------------- */
+
+/* The mailbox's name: that of the channel behind an exclamation mark, cut if need be. */
+static void box_name(char *out, const char *name)
+{
+    uint32_t i = 0;
+
+    out[0] = '!';
+    while (i + 2 < GMK_MAX_CHAN_NAME && name[i] != '\0') {
+        out[i + 1] = name[i];
+        i++;
+    }
+    out[i + 1] = '\0';
+}
+
+/* Opens the mailbox and subscribes the module to it with a dispatch entry for fn. */
+static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gmk_handler_fn fn)
+{
+    gmk_chan_opts_t o = {.mode = GMK_CHAN_P2P, .slots = GMKI_ERROR_SLOTS};
+    gmki_sub_req_t q = {.module = a->obs.module, .worker = GMK_NO_WORKER};
+    char name[GMK_MAX_CHAN_NAME];
+    int id;
+    int rc;
+
+    box_name(name, c->name);
+    q.handler = r->add_handler(r->modules, q.module, fn);
+    if (q.handler == GMKI_NO_HANDLER)
+        return GMK_E_LIMIT;
+    id = gmki_chan_open(a, r, name, &o);
+    if (id < 0)
+        return id;
+    q.chan = (uint32_t)id;
+    r->chans[GMK_CHAN_INDEX(q.chan)]->kind = GMKI_CHAN_ERRORS;
+    /* relaxed: the group's own binding stays as it is */
+    q.worker = gmk_load_rlx(&r->groups[q.module]->worker, GMK_DEV);
+    rc = gmki_chan_subscribe(a, r, &q);
+    return rc == GMK_OK ? id : rc;
+}
+
+int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_handler_fn fn)
+{
+    gmki_chan_t *c = gmki_chan_get(r, id);
+    uint32_t none = 0;
+    uint32_t have;
+    int box;
+
+    if (c == NULL)
+        return GMK_CHAN_CLOSED;
+    if (c->kind != GMKI_CHAN_USER)
+        return GMK_E_INVALID;
+    have = gmk_load_acq(&c->errors, GMK_DEV); /* sync: chan.errors */
+    if (have != 0) {
+        gmki_chan_t *b = gmki_chan_get(r, have);
+        bool own = b != NULL && gmki_chan_sub(b, 0)->module == a->obs.module;
+
+        if (!own || fn != NULL)
+            return GMK_CHAN_ALREADY_BOUND;
+        gmk_store_rel(&c->errors, 0, GMK_DEV); /* sync: chan.errors */
+        gmki_chan_shut_errors(a, r, have);
+        return GMK_OK;
+    }
+    if (fn == NULL)
+        return GMK_OK;
+    box = box_open(a, r, c, fn);
+    if (box < 0)
+        return box;
+    if (gmk_cas_ar(&c->errors, &none, (uint32_t)box, GMK_DEV)) /* sync: chan.errors */
+        return GMK_OK;
+    gmki_chan_shut_errors(a, r, (uint32_t)box);
+    return GMK_CHAN_ALREADY_BOUND;
+}
