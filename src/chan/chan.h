@@ -255,6 +255,32 @@ GMK_FN gmki_group_t *gmki_sub_group(const gmki_sub_t *s)
     return (gmki_group_t *)(uintptr_t)gmk_load_acq(&s->group, GMK_DEV); /* sync: chan.slot */
 }
 
+GMK_FN bool gmki_chan_is_open(const gmki_chan_t *c)
+{
+    return gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN; /* sync: chan.open */
+}
+
+GMK_FN uint32_t gmki_sub_state(const gmki_sub_t *s)
+{
+    return gmk_load_acq(&s->state, GMK_DEV); /* sync: chan.sub */
+}
+
+/* By the drainer: everything before pos is settled; pos is next if nobody skips. */
+GMK_FN void gmki_sub_set_acked(gmki_sub_t *s, uint64_t pos)
+{
+    gmk_store_rel(&s->acked, pos, GMK_DEV); /* sync: chan.acked */
+}
+
+GMK_FN void gmki_sub_set_expected(gmki_sub_t *s, uint64_t pos)
+{
+    gmk_store_rel(&s->expected, pos, GMK_DEV); /* sync: chan.acked */
+}
+
+GMK_FN uint64_t gmki_sub_expected(const gmki_sub_t *s)
+{
+    return gmk_load_acq(&s->expected, GMK_DEV); /* sync: chan.acked */
+}
+
 GMK_FN bool gmki_chan_lossy(const gmki_chan_t *c)
 {
     return (c->mode & (GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)) == GMK_CHAN_FANOUT;
@@ -270,8 +296,7 @@ GMK_FN uint64_t gmki_chan_tail(const gmki_chan_t *c) { return gmk_credit_tail(&c
 /* Messages that a subscription has not begun. */
 GMK_FN uint64_t gmki_sub_lag(const gmki_sub_t *s)
 {
-    bool leaving = gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING && /* sync: chan.sub */
-                   s->reason != GMK_ERR_NONE;
+    bool leaving = gmki_sub_state(s) == GMKI_SUB_LEAVING && s->reason != GMK_ERR_NONE;
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
     uint64_t end = leaving ? s->end : gmki_chan_tail(s->chan);
 

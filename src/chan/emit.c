@@ -23,42 +23,51 @@ void gmki_group_notice(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint
         gmki_group_activate(a, r, g, priority);
 }
 
-/* Tells the idle ones of readers that something was published. */
-static void notify(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t readers,
-                   uint32_t priority)
-{
-    uint32_t idle = gmk_add_sc(&c->idle, 0, GMK_DEV) & readers; /* sync: chan.idle */
+/* What a push got: positions, and for whom. */
+typedef struct claim {
+    uint32_t pos;
+    uint32_t n;       /* 0: full, or nobody listens */
+    uint32_t readers; /* 0: nobody listens */
+    uint32_t priority;
+} claim_t;
 
+/* Claims up to n positions for messages of a priority. */
+static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t priority)
+{
+    claim_t got = {.readers = UINT32_MAX, .priority = priority};
+    uint32_t spare = priority == GMK_PRIO_CRITICAL ? 0 : c->spare;
+    uint32_t attempts = 0;
+
+    if (GMK_FAULT(GMK_FAULT_QUEUE))
+        return got;
+    for (;;) {
+        got.n = gmk_credit_claim(&c->ring, n, spare, &got.pos, &got.readers, GMK_DEV);
+        if (GMK_LIKELY(got.n != 0) || got.readers == 0)
+            return got;
+        if (gmki_chan_make_room(a, c, n))
+            continue;
+        if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
+            return got;
+        gmk_hal_relax();
+    }
+}
+
+/* Publishes what was claimed and written, and tells those of its readers that are idle. */
+static void publish(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const claim_t *got)
+{
+    uint32_t idle;
+
+    if (got->n == 0)
+        return;
+    gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, got->pos, got->n, GMK_DEV);
+    idle = gmk_add_sc(&c->idle, 0, GMK_DEV) & got->readers; /* sync: chan.idle */
     while (GMK_UNLIKELY(idle != 0)) {
         uint32_t bit = idle & (0u - idle);
 
         idle &= idle - 1;
         if ((gmk_and_sc(&c->idle, ~bit, GMK_DEV) & bit) != 0) /* sync: chan.idle */
             gmki_group_notice(a, r, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(bit))),
-                              priority);
-    }
-}
-
-/* Claims up to n positions. returns: how many; 0: full, or *readers is 0: nobody listens. */
-static uint32_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, bool urgent, uint32_t *pos,
-                      uint32_t *readers)
-{
-    uint32_t spare = urgent ? 0 : c->spare;
-    uint32_t attempts = 0;
-
-    *readers = UINT32_MAX;
-    if (GMK_FAULT(GMK_FAULT_QUEUE))
-        return 0;
-    for (;;) {
-        uint32_t k = gmk_credit_claim(&c->ring, n, spare, pos, readers, GMK_DEV);
-
-        if (GMK_LIKELY(k != 0) || *readers == 0)
-            return k;
-        if (gmki_chan_make_room(a, c, n))
-            continue;
-        if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
-            return 0;
-        gmk_hal_relax();
+                              got->priority);
     }
 }
 
@@ -103,21 +112,18 @@ static uint64_t stamp(uint32_t seq)
 uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
                         uint32_t n)
 {
-    bool urgent = GMK_PRIORITY(t->flags) == 0;
-    uint32_t readers;
-    uint32_t pos;
-    uint32_t k = claim(a, c, n, urgent, &pos, &readers);
-    uint32_t deliveries = gmk_popcount32(readers);
+    claim_t got = claim(a, c, n, GMK_PRIORITY(t->flags));
+    uint32_t deliveries = gmk_popcount32(got.readers);
 
-    if (GMK_UNLIKELY(readers == 0)) {
-        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+    if (GMK_UNLIKELY(got.readers == 0)) {
+        if (!gmki_chan_is_open(c))
             return 0;
         for (uint32_t i = 0; i < n; i++)
             unheard(a, &t[i]);
         return n;
     }
-    for (uint32_t i = 0; i < k; i++) {
-        gmk_cell_t *cell = &c->cells[(pos + i) & (c->cap - 1)];
+    for (uint32_t i = 0; i < got.n; i++) {
+        gmk_cell_t *cell = &c->cells[(got.pos + i) & (c->cap - 1)];
 
         count_references(a, c, &t[i], deliveries);
         gmki_accept(a, t[i].tenant, deliveries);
@@ -129,24 +135,18 @@ uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, cons
         gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
                         cell->task.seq);
     }
-    if (k != 0) {
-        gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
-        notify(a, r, c, readers, GMK_PRIORITY(t->flags));
-    }
-    return k;
+    publish(a, r, c, &got);
+    return got.n;
 }
 
 uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
                               const gmk_cell_t *cells, uint32_t n)
 {
-    bool urgent = GMK_PRIORITY(cells->task.flags) == 0;
-    uint32_t readers;
-    uint32_t pos;
-    uint32_t k = claim(a, c, n, urgent, &pos, &readers);
-    uint32_t deliveries = gmk_popcount32(readers);
+    claim_t got = claim(a, c, n, GMK_PRIORITY(cells->task.flags));
+    uint32_t deliveries = gmk_popcount32(got.readers);
 
-    if (GMK_UNLIKELY(readers == 0)) {
-        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+    if (GMK_UNLIKELY(got.readers == 0)) {
+        if (!gmki_chan_is_open(c))
             return 0;
         for (uint32_t i = 0; i < n; i++) {
             gmki_unaccept(a, cells[i].task.tenant, 1);
@@ -154,8 +154,8 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
         }
         return n;
     }
-    for (uint32_t i = 0; i < k; i++) {
-        gmk_cell_t *cell = &c->cells[(pos + i) & (c->cap - 1)];
+    for (uint32_t i = 0; i < got.n; i++) {
+        gmk_cell_t *cell = &c->cells[(got.pos + i) & (c->cap - 1)];
 
         count_references(a, c, &cells[i].task, deliveries);
         gmki_accept(a, cells[i].task.tenant, deliveries - 1);
@@ -166,11 +166,8 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
         gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
                         cell->task.seq);
     }
-    if (k != 0) {
-        gmk_credit_publish(&c->ring, c->cells, GMK_CELL_STRIDE, pos, k, GMK_DEV);
-        notify(a, r, c, readers, GMK_PRIORITY(cells->task.flags));
-    }
-    return k;
+    publish(a, r, c, &got);
+    return got.n;
 }
 
 bool gmki_chan_push_failed(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *box,
@@ -263,7 +260,7 @@ int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_ta
         return refuse(a, r, c, t, rc);
     done = gmki_chan_push(a, r, c, t, ok);
     if (GMK_UNLIKELY(done == 0)) {
-        if (gmk_load_acq(&c->state, GMK_DEV) != GMKI_CHAN_OPEN) /* sync: chan.open */
+        if (!gmki_chan_is_open(c))
             return GMK_CHAN_CLOSED;
         full(a, c, t);
     }
@@ -282,7 +279,8 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
         uint32_t k = 0;
         uint32_t took;
 
-        while (k < 8 && done + k < n && (rc = check(r->sched, c, &cells[done + k].task)) == GMK_OK) {
+        while (k < 8 && done + k < n &&
+               (rc = check(r->sched, c, &cells[done + k].task)) == GMK_OK) {
             gmk_cell_copy(&clean[k], &cells[done + k]);
             clean[k].sub = 0;
             clean[k].retries = 0;
@@ -367,7 +365,7 @@ bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan)
     gmk_or_sc(&full_chan->waiters, bit, GMK_DEV); /* sync: chan.waiters */
     gmki_chan_make_room(a, full_chan, 1);
     if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare &&
-        gmk_load_acq(&full_chan->state, GMK_DEV) == GMKI_CHAN_OPEN) /* sync: chan.open */
+        gmki_chan_is_open(full_chan))
         return false;
     return (gmk_and_sc(&full_chan->waiters, ~bit, GMK_DEV) & bit) != 0; /* sync: chan.waiters */
 }

@@ -10,7 +10,7 @@
 
 static bool leaving(const gmki_sub_t *s)
 {
-    return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING; /* sync: chan.sub */
+    return gmki_sub_state(s) == GMKI_SUB_LEAVING;
 }
 
 /* How many messages stand ready at position next, at most n. */
@@ -37,9 +37,9 @@ static void copy_out(const gmki_sub_t *s, gmk_cell_t *out, uint64_t pos)
 static void went_past(gmki_sub_t *s, uint64_t pos)
 {
     s->gap = pos - s->expected;
-    gmk_store_rel(&s->expected, pos + 1, GMK_DEV); /* sync: chan.acked */
+    gmki_sub_set_expected(s, pos + 1);
     if (s->gap != 0 && s->n_away == 0)
-        gmk_store_rel(&s->acked, pos, GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_acked(s, pos);
 }
 
 bool gmki_sub_take(gmki_sub_t *s, gmk_cell_t *out, uint64_t *stamp)
@@ -81,9 +81,9 @@ void gmki_sub_pass(gmki_sub_t *s, uint32_t n)
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
 
     gmk_cursor_pass(&s->cursor, next + n, GMK_DEV);
-    gmk_store_rel(&s->expected, next + n, GMK_DEV); /* sync: chan.acked */
+    gmki_sub_set_expected(s, next + n);
     if (s->n_away == 0)
-        gmk_store_rel(&s->acked, next + n, GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_acked(s, next + n);
 }
 
 bool gmki_sub_idles(gmki_sub_t *s)
@@ -101,11 +101,11 @@ bool gmki_sub_idles(gmki_sub_t *s)
 
 static void acknowledge(gmki_sub_t *s)
 {
-    uint64_t first = gmk_load_rlx(&s->expected, GMK_DEV); /* relaxed: the drainer's own */
+    uint64_t first = gmki_sub_expected(s);
 
     for (uint32_t i = 0; i < s->n_away; i++)
         first = gmk_min64(first, s->away[i]);
-    gmk_store_rel(&s->acked, first, GMK_DEV); /* sync: chan.acked */
+    gmki_sub_set_acked(s, first);
 }
 
 static uint32_t away_find(const gmki_sub_t *s, uint64_t pos)
@@ -128,13 +128,15 @@ void gmki_sub_went(gmki_sub_t *s, uint64_t pos)
 
 void gmki_sub_ended(gmki_sub_t *s, uint64_t pos)
 {
+    uint32_t i;
+
     if (GMK_LIKELY(s->n_away == 0)) {
-        /* relaxed: the drainer's own */
-        gmk_store_rel(&s->acked, gmk_load_rlx(&s->expected, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_acked(s, gmki_sub_expected(s));
         return;
     }
-    if (away_find(s, pos) != s->n_away)
-        s->away[away_find(s, pos)] = s->away[s->n_away - 1], s->n_away--;
+    i = away_find(s, pos);
+    if (i != s->n_away)
+        s->away[i] = s->away[--s->n_away];
     acknowledge(s);
 }
 
@@ -147,9 +149,11 @@ bool gmki_sub_settled(const gmki_sub_t *s)
 uint64_t gmki_sub_acked(const gmki_sub_t *s)
 {
     const gmki_group_t *g = gmki_sub_group(s);
+    uint64_t handed_out = gmki_sub_expected(s); /* each was counted before it was taken */
 
-    if (g != NULL && g->parallel && gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
-        return gmk_load_acq(&s->expected, GMK_DEV); /* sync: chan.acked */
+    if (g != NULL && g->parallel &&
+        gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
+        return handed_out;
     return gmk_load_acq(&s->acked, GMK_DEV); /* sync: chan.acked */
 }
 
@@ -192,10 +196,10 @@ int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t 
         rc = GMK_E_NOT_FOUND;
     } else {
         redeliver(a, s, from, next);
-        gmk_store_rel(&s->expected, from, GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_expected(s, from);
         gmk_cursor_pass(&s->cursor, from, GMK_DEV);
         if (from < gmk_load_rlx(&s->acked, GMK_DEV)) /* relaxed: the drainer's own */
-            gmk_store_rel(&s->acked, from, GMK_DEV); /* sync: chan.acked */
+            gmki_sub_set_acked(s, from);
     }
     gmk_hal_lock_release(&c->lock);
     if (rc == GMK_OK)

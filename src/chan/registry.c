@@ -40,25 +40,27 @@ static uint32_t state_of(const gmki_chan_t *c)
     return gmk_load_acq(&c->state, GMK_DEV); /* sync: chan.open */
 }
 
-gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id)
+/* The place that an identifier names, or null. */
+static gmki_chan_t *place_of(const gmk_chan_reg_t *r, uint32_t id)
 {
-    gmki_chan_t *c;
+    uint32_t n = gmk_load_acq(&r->n_chans, GMK_DEV); /* sync: chan.open */
 
     /* unsigned wrap makes 0 out of range */
-    if (GMK_UNLIKELY(GMK_CHAN_INDEX(id) - 1 >= gmk_load_acq(&r->n_chans, GMK_DEV))) /* sync: chan.open */
-        return NULL;
-    c = r->chans[GMK_CHAN_INDEX(id)];
-    return id == GMK_CHAN_INDEX(id) || gmki_chan_id(c) == id ? c : NULL;
+    return GMK_LIKELY(GMK_CHAN_INDEX(id) - 1 < n) ? r->chans[GMK_CHAN_INDEX(id)] : NULL;
+}
+
+gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c = place_of(r, id);
+
+    return c != NULL && (id == GMK_CHAN_INDEX(id) || gmki_chan_id(c) == id) ? c : NULL;
 }
 
 gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id)
 {
-    gmki_chan_t *c;
+    gmki_chan_t *c = place_of(r, id);
 
-    if (GMK_UNLIKELY(GMK_CHAN_INDEX(id) - 1 >= gmk_load_acq(&r->n_chans, GMK_DEV))) /* sync: chan.open */
-        return NULL;
-    c = r->chans[GMK_CHAN_INDEX(id)];
-    if (GMK_UNLIKELY(gmk_load_acq(&c->id, GMK_DEV) != id || /* sync: chan.open */
+    if (GMK_UNLIKELY(c == NULL || gmk_load_acq(&c->id, GMK_DEV) != id || /* sync: chan.open */
                      state_of(c) != GMKI_CHAN_OPEN))
         return NULL;
     return c;
@@ -257,7 +259,7 @@ static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
     c->n_left = gmk_popcount32(c->taken);
     for (uint32_t set = c->taken; set != 0; set &= set - 1) {
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
-        uint32_t state = gmk_load_acq(&s->state, GMK_DEV); /* sync: chan.sub */
+        uint32_t state = gmki_sub_state(s);
 
         left += gmki_sub_lag(s);
         if (state == GMKI_SUB_LIVE)

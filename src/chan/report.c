@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Envelopes: failed and lost deliveries on sys.error and sys.dropped.
  * Floor: F5. An envelope holds the record and its payload reference, and drops that
- * when its last subscriber has released it. Without a subscriber, room or envelope the loss is counted and
- * the payload released at once. Reporting never recurses.
+ * when its last subscriber has released it. Without a subscriber, room or envelope the loss
+ * is counted and the payload released at once. Reporting never recurses.
  * Source: SPEC CH-32 to CH-35, V-59, V-63; ARCHITECTURE R7. */
 #include "chan/chan.h"
 

@@ -73,7 +73,8 @@ static void lag(gmki_agent_t *a, gmki_chan_t *c, uint64_t first)
     uint64_t word = gmk_credit_word(&c->ring, GMK_DEV);
 
     for (uint32_t i = 0; i < GMK_MAX_CHAN_SUBS; i++) {
-        bool behind = (gating(c, word) >> i & 1) != 0 && gmki_sub_acked(gmki_chan_sub(c, i)) < first;
+        bool behind = (gating(c, word) >> i & 1) != 0 &&
+                      gmki_sub_acked(gmki_chan_sub(c, i)) < first;
 
         if (behind && (c->lagging >> i & 1) == 0) {
             c->lagging |= 1u << i;

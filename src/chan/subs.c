@@ -126,7 +126,7 @@ gmki_sub_t *gmki_sub_of(gmki_chan_t *c, uint32_t module, const gmk_chan_sink_t *
     for (uint32_t i = 0; i < GMK_MAX_CHAN_SUBS; i++) {
         gmki_sub_t *s = gmki_chan_sub(c, i);
 
-        if ((c->taken >> i & 1) != 0 && gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LIVE && /* sync: chan.sub */
+        if ((c->taken >> i & 1) != 0 && gmki_sub_state(s) == GMKI_SUB_LIVE &&
             s->sink == sink && (sink != NULL || s->module == module))
             return s;
     }
@@ -135,8 +135,9 @@ gmki_sub_t *gmki_sub_of(gmki_chan_t *c, uint32_t module, const gmk_chan_sink_t *
 
 static void list_add(gmki_group_t *g, gmki_sub_t *s)
 {
-    /* relaxed: the lock is held */
-    gmk_store_rlx(&s->next, gmk_load_rlx(&g->first_sub, GMK_DEV), GMK_DEV);
+    uint32_t first = gmk_load_rlx(&g->first_sub, GMK_DEV); /* relaxed: the lock is held */
+
+    gmk_store_rel(&s->next, first, GMK_DEV);         /* sync: chan.bind */
     gmk_store_rel(&g->first_sub, s->index, GMK_DEV); /* sync: chan.bind */
 }
 
@@ -149,7 +150,8 @@ static void list_remove(gmk_chan_reg_t *r, gmki_group_t *g, const gmki_sub_t *s)
     while ((i = gmk_load_rlx(at, GMK_DEV)) != s->index && i != 0)
         at = &r->subs[i]->next;
     GMK_ASSERT(i != 0, "a subscription stands in its group's list");
-    gmk_store_rel(at, gmk_load_rlx(&s->next, GMK_DEV), GMK_DEV); /* sync: chan.bind */
+    i = gmk_load_rlx(&s->next, GMK_DEV); /* relaxed: as above */
+    gmk_store_rel(at, i, GMK_DEV);       /* sync: chan.bind */
     g->next_sub = 0;
 }
 
@@ -186,8 +188,7 @@ static int record_for(gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q
 
     if (c->mode & GMK_CHAN_P2P) {
         *out = s;
-        /* sync: chan.sub */
-        return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_DETACHED ? GMK_OK
+        return gmki_sub_state(s) == GMKI_SUB_DETACHED ? GMK_OK
                                                                      : (int)GMK_CHAN_ALREADY_BOUND;
     }
     if (gmki_sub_of(c, q->module, q->sink) != NULL)
@@ -243,8 +244,8 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     gmk_hal_lock_acquire(&c->lock);
     if (c->mode & GMK_CHAN_FANOUT) {
         gmk_credit_join(&c->ring, s->slot, &s->cursor, GMK_DEV);
-        gmk_store_rel(&s->expected, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
-        gmk_store_rel(&s->acked, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_expected(s, gmk_cursor_next(&s->cursor, GMK_DEV));
+        gmki_sub_set_acked(s, gmk_cursor_next(&s->cursor, GMK_DEV));
     }
     gmk_store_rel(&s->state, GMKI_SUB_LIVE, GMK_DEV); /* sync: chan.sub */
     gmk_hal_lock_release(&c->lock);
@@ -324,9 +325,9 @@ static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
 void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
 {
     gmki_chan_t *c = s->chan;
-    bool open = gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN; /* sync: chan.open */
+    bool open = gmki_chan_is_open(c);
 
-    if (gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING) /* sync: chan.sub */
+    if (gmki_sub_state(s) == GMKI_SUB_LEAVING)
         list_remove(r, gmki_sub_group(s), s);
     s->sink = NULL;
     s->module = GMK_MAX_MODULES;
@@ -351,7 +352,7 @@ void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmki_chan_t *c = s->chan;
 
     gmk_hal_lock_acquire(&r->lock);
-    if (gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING) { /* sync: chan.sub */
+    if (gmki_sub_state(s) == GMKI_SUB_LEAVING) {
         gmki_sub_gone(a, r, s);
         if (gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_CLOSED) /* sync: chan.open */
             gmki_chan_died(a, r, c);

@@ -217,7 +217,7 @@ static uint32_t lose_channel(gmki_agent_t *a, gmki_chan_t *c)
             gmki_lose(a, &cell, GMK_ERR_CLOSED);
             n++;
         }
-        gmk_store_rel(&s->acked, gmk_cursor_next(&s->cursor, GMK_DEV), GMK_DEV); /* sync: chan.acked */
+        gmki_sub_set_acked(s, gmk_cursor_next(&s->cursor, GMK_DEV));
     }
     if (c->replay != 0)
         gmki_chan_retain(a, c);

@@ -192,7 +192,7 @@ int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_i
 
     if (k == NULL || out == NULL)
         return GMK_E_INVALID;
-    if (idx >= k->core.mods.n_handlers)
+    if (idx >= gmk_load_acq(&k->core.mods.n_handlers, GMK_DEV)) /* sync: module.handlers */
         return GMK_E_NOT_FOUND;
     h = &k->core.mods.handlers[idx];
     *out = (gmk_handler_info_t){

@@ -28,7 +28,7 @@ static void fill_chan(const gmki_kernel_t *k, gmki_chan_t *c, gmk_chan_info_t *o
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
 
         out->depth = gmk_max32(out->depth, (uint32_t)gmki_sub_lag(s));
-        if (gmk_load_acq(&s->state, GMK_DEV) != GMKI_SUB_LIVE) /* sync: chan.sub */
+        if (gmki_sub_state(s) != GMKI_SUB_LIVE)
             continue;
         out->n_subs++;
         if (out->consumer == NULL)
@@ -45,8 +45,7 @@ static gmki_chan_t *open_chan(gmk_chan_reg_t *r, uint32_t id)
 {
     gmki_chan_t *c = gmki_chan_at(r, id);
 
-    /* sync: chan.open */
-    return c != NULL && gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN ? c : NULL;
+    return c != NULL && gmki_chan_is_open(c) ? c : NULL;
 }
 
 int gmk_chan_get_info(const gmk_kernel_t *handle, uint32_t id, gmk_chan_info_t *out)
@@ -70,8 +69,7 @@ static gmki_sub_t *live_sub(gmki_chan_t *c, uint32_t i)
     for (uint32_t set = c->taken; set != 0; set &= set - 1) {
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
 
-        /* sync: chan.sub */
-        if (gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LIVE && i-- == 0)
+        if (gmki_sub_state(s) == GMKI_SUB_LIVE && i-- == 0)
             return s;
     }
     return NULL;

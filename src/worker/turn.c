@@ -83,7 +83,7 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
 
 static bool is_leaving(const gmki_sub_t *s)
 {
-    return gmk_load_acq(&s->state, GMK_DEV) == GMKI_SUB_LEAVING; /* sync: chan.sub */
+    return gmki_sub_state(s) == GMKI_SUB_LEAVING;
 }
 
 /* Nobody gives it a notice for what it has: it was found empty, and that still holds. */
@@ -228,7 +228,7 @@ static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t
                 run_one(a, k, s, t);
         }
     }
-    if (stop != 0 && gmk_load_acq(&r->subs[stop]->state, GMK_DEV) == GMKI_SUB_LIVE && /* sync: chan.sub */
+    if (stop != 0 && gmki_sub_state(r->subs[stop]) == GMKI_SUB_LIVE &&
         gmki_sub_group(r->subs[stop]) == g)
         g->next_sub = stop;
 }
@@ -296,16 +296,17 @@ static void parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t
     uint64_t stamp;
 
     if (gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
-        gmk_store_rel(&s->acked, gmk_load_rlx(&s->expected, GMK_DEV), GMK_DEV); /* sync: chan.acked */ /* relaxed: own */
+        gmki_sub_set_acked(s, gmki_sub_expected(s));
     t->more = true;
     while (t->ran < want && !is_leaving(s)) {
+        gmk_add_ar(&s->in_flight, 1, GMK_DEV); /* sync: chan.flight */
         if (!gmki_sub_take(s, &c, &stamp)) {
+            gmk_sub_ar(&s->in_flight, 1, GMK_DEV); /* sync: chan.flight */
             if (!gmki_sub_idles(s))
                 continue;
             t->more = false;
             break;
         }
-        gmk_add_ar(&s->in_flight, 1, GMK_DEV); /* sync: chan.flight */
         if (GMK_UNLIKELY(stamp != 0))
             note_latency(s, stamp);
         if (!gmk_lq_push_newest(&w->fifo, w->fifo_cells, &c))

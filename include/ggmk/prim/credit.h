@@ -218,11 +218,12 @@ GMK_FN bool gmk_cursor_skip(gmk_a64_t *cursor, uint64_t next, uint32_t n, int sc
  * pre: i is not in the set; all that a producer reads of it is written. Lock-free. */
 GMK_FN void gmk_credit_join(gmk_credit_t *r, uint32_t i, gmk_a64_t *cursor, int scope)
 {
+    uint64_t bit = (uint64_t)1 << (32 + i);
     uint64_t w = gmk_load_acq(&r->claim, scope); /* sync: credit.readers */
 
     do
         gmk_cursor_pass(cursor, gmk_credit_extend(r, (uint32_t)w, scope), scope);
-    while (!gmk_cas_ar(&r->claim, &w, w | (uint64_t)1 << (32 + i), scope)); /* sync: credit.readers */
+    while (!gmk_cas_ar(&r->claim, &w, w | bit, scope)); /* sync: credit.readers */
 }
 
 /* Takes the readers of a set out. returns: the first position that is not for them. */
