@@ -433,7 +433,7 @@ GMK_TEST(requirements_hal_wake_before_the_sleep_is_not_lost)
     gmk_hal_memset(&r, 0, sizeof(r));
     gmk_hal_park_init(&r.park[0]);
     gmk_hal_park_init(&r.park[1]);
-    for (uint32_t i = 0; i < 100; i++) {
+    for (uint32_t i = 0; i < 100 && gmk_hal_now_ns() - begin < KIT_WAIT_NS; i++) {
         seen = gmk_hal_park_word(&r.park[0]);
         gmk_hal_park_wake(&r.park[0]);
         gmk_hal_park_wait(&r.park[0], seen, KIT_WAIT_NS);
