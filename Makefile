@@ -20,6 +20,7 @@ help:
 	@echo 'stress         the random storm on threads, SECONDS=60 (with SAN=tsan or asan)'
 	@echo 'bench          ours beside peers (needs setup.sh --full)'
 	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'
+	@echo 'requirements   each requirement with its tests; requirements-check fails on a gap'
 	@echo 'headers-check  every public header alone under every compiler present'
 	@echo 'check          all of it: scripts/check.sh names the sections and sums them'
 	@echo 'pipeline-check the main job against coreutils; install-check, docs-check'

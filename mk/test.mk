@@ -48,6 +48,13 @@ lint:
 headers-check:
 	@sh test/headers.sh
 
+requirements:
+	@python3 tools/requirements.py
+
+requirements-check:
+	@sh test/requirements.sh
+	@python3 tools/requirements.py --check
+
 install-check:
 	@sh test/install.sh
 
@@ -57,4 +64,5 @@ docs-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants lint headers-check install-check docs-check check $(addprefix test-,$(GROUPS))
+.PHONY: test sim stress mutants lint headers-check install-check docs-check check requirements \
+  requirements-check $(addprefix test-,$(GROUPS))

@@ -3,7 +3,8 @@
 # Compiles every public header alone under every compiler present, from the source tree
 # and from what `make install` stages; one real module; the prims as device code.
 # usage: test/headers.sh (also make headers-check). Exit status: 0 when nothing failed;
-# a compiler that is not here is a skip with its name. Source: ARCHITECTURE R1.
+# a compiler that is not here is a skip with its name. Source: ARCHITECTURE R1. Proves
+# SYS-15 for the headers (gcc -ffreestanding) and, with the install, SYS-20.
 cd "$(dirname "$0")/.." || exit 2
 tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs into a temporary tree and builds the quick start of README.md against it; then
 # builds and tests a clean clone with nothing but gcc, make and the basic tools.
+# Proves PR-18 and ACC-21, and ACC-22 for the installed library.
 # usage: test/install.sh (also make install-check). CLEAN_FULL=1 runs all unit tests in
 # the clean clone, otherwise those of the rings.
 cd "$(dirname "$0")/.." || exit 2

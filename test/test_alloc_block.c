@@ -20,6 +20,7 @@ static uint32_t take_class(gmki_cache_t *c, uint32_t size, uint32_t k)
     return n;
 }
 
+/* AL-4, AL-11. */
 GMK_TEST(alloc_block_size_rounds_up_to_its_bin)
 {
     static const uint32_t sizes[] = {1,    2,    31,   32,   65,    100,   127,   128,
@@ -51,6 +52,7 @@ GMK_TEST(alloc_block_size_rounds_up_to_its_bin)
     env_end(&env);
 }
 
+/* AL-4, AL-9. */
 GMK_TEST(alloc_block_zero_and_oversize_fail)
 {
     static const uint32_t sizes[] = {0, GMK_BLOCK_MAX + 1, 1u << 20, 0x80000000u, UINT32_MAX};
@@ -68,6 +70,7 @@ GMK_TEST(alloc_block_zero_and_oversize_fail)
     env_end(&env);
 }
 
+/* AL-5. */
 GMK_TEST(alloc_block_bins_divide_the_region_evenly)
 {
     uint64_t share;
@@ -87,6 +90,7 @@ GMK_TEST(alloc_block_bins_divide_the_region_evenly)
     env_end(&env);
 }
 
+/* AL-5, AL-7. */
 GMK_TEST(alloc_block_spent_bin_falls_through_to_larger)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -160,6 +164,7 @@ GMK_TEST(alloc_block_caches_hold_half_a_bin_at_most)
     }
 }
 
+/* AL-13. */
 GMK_TEST(alloc_block_memory_freed_elsewhere_comes_home)
 {
     gmki_cache_t *a = &env.cache[0];
@@ -230,6 +235,7 @@ static void check_bad_free(gmki_cache_t *c, void *p, enum gmk_alloc_kind kind)
     env_expect(&env, c->obs->agent, GMK_EV_BAD_FREE, c->obs->agent, (uint32_t)(uintptr_t)p);
 }
 
+/* AL-11. */
 GMK_TEST(alloc_block_double_free_ignored_and_not_handed_out_twice)
 {
     gmki_cache_t *a = &env.cache[0];
@@ -256,6 +262,7 @@ GMK_TEST(alloc_block_double_free_ignored_and_not_handed_out_twice)
     env_end(&env);
 }
 
+/* AL-11. */
 GMK_TEST(alloc_block_foreign_and_interior_frees_ignored)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -297,7 +304,7 @@ GMK_TEST(alloc_block_foreign_and_interior_frees_ignored)
     env_end(&env);
 }
 
-/* The end of each class's span, where a last piece may be no whole object. */
+/* AL-11. The end of each class's span, where a last piece may be no whole object. */
 GMK_TEST(alloc_block_free_at_every_granule_of_a_fresh_arena_refused)
 {
     uint64_t n = 0;
@@ -320,6 +327,7 @@ static void free_as_a_racer(gmki_cache_t *c, void *p)
     gmki_free(c, p);
 }
 
+/* AL-11. */
 GMK_TEST(alloc_block_racing_double_free_struck_out_at_alloc)
 {
     gmki_cache_t *a = &env.cache[0];
@@ -348,6 +356,7 @@ GMK_TEST(alloc_block_racing_double_free_struck_out_at_alloc)
     env_end(&env);
 }
 
+/* AL-11. */
 GMK_TEST(alloc_block_racing_double_free_without_a_node_refused)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -375,6 +384,7 @@ GMK_TEST(alloc_block_racing_double_free_without_a_node_refused)
 
 #else
 
+/* CH-45. */
 GMK_TEST(alloc_block_debug_fills_new_and_freed_memory)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -506,11 +516,13 @@ static void model_run(size_t arena_bytes, uint32_t steps, uint64_t seed)
     env_end(&env);
 }
 
+/* AL-5, AL-8. */
 GMK_TEST(alloc_block_random_work_equals_model_in_a_small_arena)
 {
     model_run(512 << 10, (uint32_t)gmk_test_scale(60000, 4000), gmk_test_seed());
 }
 
+/* AL-8. */
 GMK_TEST(alloc_block_random_work_equals_model_in_a_large_arena)
 {
     model_run(64 * MIB, (uint32_t)gmk_test_scale(60000, 4000), gmk_test_seed() + 1);
@@ -604,8 +616,10 @@ static void swap_run(size_t arena_bytes, uint32_t n_threads)
     env_end(&env);
 }
 
+/* AL-7, AL-13, ACC-4. */
 GMK_TEST(alloc_block_contention_remote_frees_statistics_exact) { swap_run(16 * MIB, 8); }
 
+/* AL-7, AL-13, ACC-4. */
 GMK_TEST(alloc_block_contention_in_a_spent_arena_statistics_exact) { swap_run(256 << 10, 4); }
 
 /* One agent allocates, one frees: far more passes than the arena holds. */
@@ -647,6 +661,7 @@ static void *stream_worker(void *arg)
     return NULL;
 }
 
+/* AL-13, ACC-4. */
 GMK_TEST(alloc_block_stream_freed_by_another_agent_never_runs_dry)
 {
     static env_thread_t t[2];

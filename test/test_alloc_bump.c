@@ -7,6 +7,7 @@ static alloc_env_t env;
 
 #define MIB ((size_t)1 << 20)
 
+/* AL-6, AL-11. */
 GMK_TEST(alloc_bump_pieces_are_aligned_and_follow_one_another)
 {
     char *expected;
@@ -30,6 +31,7 @@ GMK_TEST(alloc_bump_pieces_are_aligned_and_follow_one_another)
     env_end(&env);
 }
 
+/* AL-7, AL-9. */
 GMK_TEST(alloc_bump_bad_sizes_fail_and_take_nothing)
 {
     static const uint32_t sizes[] = {0, UINT32_MAX, UINT32_MAX - 15, 0x80000000u, MIB};
@@ -47,6 +49,7 @@ GMK_TEST(alloc_bump_bad_sizes_fail_and_take_nothing)
     env_end(&env);
 }
 
+/* AL-6, AL-7. */
 GMK_TEST(alloc_bump_spent_region_fails_until_reset)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -70,6 +73,7 @@ GMK_TEST(alloc_bump_spent_region_fails_until_reset)
     env_end(&env);
 }
 
+/* AL-8. */
 GMK_TEST(alloc_bump_high_water_survives_resets)
 {
     static const uint32_t sizes[] = {100, 5000, 300, 4999, 6000, 16};
@@ -87,6 +91,7 @@ GMK_TEST(alloc_bump_high_water_survives_resets)
     env_end(&env);
 }
 
+/* AL-8. */
 GMK_TEST(alloc_bump_random_work_equals_model)
 {
     uint64_t seed = gmk_test_seed();
@@ -154,6 +159,7 @@ static void *bump_worker(void *arg)
     return NULL;
 }
 
+/* AL-6, AL-7, AL-8. */
 GMK_TEST(alloc_bump_contention_pieces_disjoint_statistics_exact)
 {
     static env_thread_t t[ENV_THREADS];

@@ -9,6 +9,7 @@ static alloc_env_t env;
 
 static gmk_payload_hdr_t *hdr_of(void *payload) { return (gmk_payload_hdr_t *)payload - 1; }
 
+/* AL-10, CH-47. */
 GMK_TEST(alloc_payload_header_says_what_was_asked)
 {
     static const uint32_t lens[] = {1, 15, 16, 17, 48, 49, 100, 1000, 4080, 4081, 65520};
@@ -36,6 +37,7 @@ GMK_TEST(alloc_payload_header_says_what_was_asked)
     env_end(&env);
 }
 
+/* AL-9. */
 GMK_TEST(alloc_payload_bad_lengths_fail)
 {
     static const uint32_t lens[] = {0, GMK_PAYLOAD_MAX + 1, GMK_BLOCK_MAX, UINT32_MAX - 15,
@@ -51,6 +53,7 @@ GMK_TEST(alloc_payload_bad_lengths_fail)
     env_end(&env);
 }
 
+/* AL-10, CH-40. */
 GMK_TEST(alloc_payload_last_release_frees)
 {
     gmki_cache_t *a = &env.cache[0];
@@ -81,6 +84,7 @@ GMK_TEST(alloc_payload_last_release_frees)
     env_end(&env);
 }
 
+/* AL-7. */
 GMK_TEST(alloc_payload_spent_memory_is_null)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -117,6 +121,7 @@ static void check_bad_payload(gmki_cache_t *c, void *p)
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BLOCK).n_frees, frees);
 }
 
+/* AL-11. */
 GMK_TEST(alloc_payload_bad_pointers_ignored)
 {
     GMK_ALIGNAS(16) static char outside[64];
@@ -297,6 +302,7 @@ static void *payload_worker(void *arg)
     return NULL;
 }
 
+/* AL-10, CH-40. */
 GMK_TEST(alloc_payload_contention_freed_exactly_once)
 {
     static env_thread_t t[4];
@@ -317,7 +323,7 @@ GMK_TEST(alloc_payload_contention_freed_exactly_once)
     env_end(&env);
 }
 
-/* Random holds and releases against a model of the counts. */
+/* CH-40. Random holds and releases against a model of the counts. */
 GMK_TEST(alloc_payload_random_references_equal_model)
 {
     static void *p[64];

@@ -25,6 +25,7 @@ GMK_TEST(alloc_slab_init_bad_arguments_refused)
     gmk_test_assert(m.arena == NULL);
 }
 
+/* AL-1. */
 GMK_TEST(alloc_slab_arena_split_is_10_2_68_20)
 {
     static const size_t arenas[] = {GMKI_ARENA_MIN, 256 << 10, MIB, 3 * MIB + 4321, 64 * MIB};
@@ -71,6 +72,7 @@ GMK_TEST(alloc_slab_stats_bad_arguments_refused)
     env_end(&env);
 }
 
+/* AL-3, AL-11. */
 GMK_TEST(alloc_slab_size_selects_slab_or_block)
 {
     GMK_REQUIRE(env_begin(&env, MIB, 1));
@@ -89,6 +91,7 @@ GMK_TEST(alloc_slab_size_selects_slab_or_block)
     env_end(&env);
 }
 
+/* AL-7, AL-9. */
 GMK_TEST(alloc_slab_spent_falls_through_to_blocks_then_fails)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -148,6 +151,7 @@ GMK_TEST(alloc_slab_objects_are_disjoint)
     env_end(&env);
 }
 
+/* AL-8. */
 GMK_TEST(alloc_slab_high_water_is_exact_for_one_thread)
 {
     gmki_cache_t *c = &env.cache[0];
@@ -217,6 +221,7 @@ static void *slab_worker(void *arg)
     return NULL;
 }
 
+/* AL-7, AL-8, AL-13, ACC-4. */
 GMK_TEST(alloc_slab_contention_statistics_exact)
 {
     static env_thread_t t[ENV_THREADS];

@@ -81,7 +81,7 @@ static bool begin(const gmk_boot_cfg_t *cfg)
 
 /* Boot. --------------------------------------------------------------------------- */
 
-/* The minimal program of SYS-14. */
+/* SYS-12, SYS-14, ACC-22: the minimal program. */
 GMK_TEST(boot_acc22_minimal_program_sees_42)
 {
     gmk_module_t *mods[] = {&module};
@@ -94,6 +94,7 @@ GMK_TEST(boot_acc22_minimal_program_sees_42)
     gmk_test_assert_eq(kit_get(&load.saw), 42);
 }
 
+/* SYS-13, SC-5. */
 GMK_TEST(boot_defaults_fill_zero_fields)
 {
     gmki_kernel_t *k;
@@ -136,6 +137,7 @@ GMK_TEST(boot_smallest_configuration_works)
     kit_halt(&kernel);
 }
 
+/* SYS-12, SYS-21. */
 GMK_TEST(boot_bad_arguments_are_refused_and_undone)
 {
     gmk_module_t *mods[] = {&module};
@@ -194,6 +196,7 @@ GMK_TEST(boot_after_halt_and_many_times_in_a_row)
     }
 }
 
+/* T-8. */
 GMK_TEST(boot_two_kernels_at_once_keep_apart)
 {
     static gmk_kernel_t other;
@@ -224,6 +227,7 @@ GMK_TEST(boot_two_kernels_at_once_keep_apart)
     gmk_test_assert_eq(kit_get(&other_load.runs), 501);
 }
 
+/* SYS-21. */
 GMK_TEST(boot_every_number_of_workers)
 {
     gmk_boot_cfg_t cfg = {.arena_size = 16u << 20};
@@ -268,6 +272,7 @@ static gmk_module_t mod_b = {.name = "mb", .init = good_init, .fini = fini, .use
 static gmk_module_t mod_c = {.name = "mc", .init = good_init, .fini = fini, .user = "c"};
 static gmk_module_t mod_x = {.name = "mx", .init = bad_init, .fini = fini, .user = "x"};
 
+/* SYS-11, MOD-7, T-10. */
 GMK_TEST(boot_init_in_order_fini_in_reverse)
 {
     gmk_module_t *mods[] = {&mod_b, &mod_a, &mod_c};
@@ -293,6 +298,7 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
+/* MOD-8. */
 GMK_TEST(boot_failed_init_gives_fini_to_earlier_modules_and_leaves_nothing)
 {
     gmk_module_t *mods[] = {&mod_a, &mod_b, &mod_x, &mod_c};
@@ -337,6 +343,7 @@ static int working_fini(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* SYS-11. */
 GMK_TEST(boot_tasks_of_init_run_and_tasks_of_fini_are_dead_lettered)
 {
     static gmk_module_t m;
@@ -355,6 +362,7 @@ GMK_TEST(boot_tasks_of_init_run_and_tasks_of_fini_are_dead_lettered)
     gmk_test_assert_eq(kit_get(&load.wrong), 0);
 }
 
+/* MOD-5, MOD-6. */
 GMK_TEST(boot_linked_module_is_registered_unless_refused)
 {
     gmk_boot_cfg_t cfg = {.flags = GMK_BOOT_NO_LINKED_MODULES};
@@ -383,6 +391,7 @@ GMK_TEST(boot_halt_with_nothing_run)
     gmk_test_assert_eq(kit_halt(&kernel).accepted, 0);
 }
 
+/* SYS-12. */
 GMK_TEST(boot_halt_drains_what_is_queued)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -652,6 +661,7 @@ static void stuck_halt(uint32_t workers)
     gmk_hal_memset(&kernel, 0, sizeof(kernel));
 }
 
+/* EQ-10. */
 GMK_TEST(boot_halt_timeout_names_the_handler_that_does_not_return)
 {
     stuck_halt(1);

@@ -103,6 +103,7 @@ static bool close_gate(void)
 
 /* Codes. -------------------------------------------------------------------------- */
 
+/* T-8, MOD-13. */
 GMK_TEST(enqueue_submit_bad_arguments_give_their_codes)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .n_tenants = 3};
@@ -139,6 +140,7 @@ GMK_TEST(enqueue_submit_bad_arguments_give_their_codes)
     gmk_test_assert_eq(kit_halt(&kernel).accepted, 0);
 }
 
+/* T-8, MOD-13. */
 GMK_TEST(enqueue_emit_bad_arguments_give_their_codes)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .n_tenants = 3};
@@ -178,7 +180,7 @@ GMK_TEST(enqueue_submit_without_a_running_kernel_is_refused)
 
 /* Stamps. ------------------------------------------------------------------------- */
 
-/* The flags that are the user's arrive, the runtime's do not. */
+/* T-6. The flags that are the user's arrive, the runtime's do not. */
 GMK_TEST(enqueue_runtime_flags_of_users_are_cleared)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -253,6 +255,7 @@ static void *producer(void *arg)
     return NULL;
 }
 
+/* T-3. */
 GMK_TEST(enqueue_seq_is_unique_and_rises_with_each_producer)
 {
     static kit_thread_t threads[8];
@@ -277,7 +280,7 @@ GMK_TEST(enqueue_seq_is_unique_and_rises_with_each_producer)
     gmk_hal_free(load.seqs);
 }
 
-/* One thread, every way in from outside, mixed priorities. */
+/* T-3, EQ-1. One thread, every way in from outside, mixed priorities. */
 GMK_TEST(enqueue_seq_from_outside_rises_over_priorities_and_calls)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -310,6 +313,7 @@ GMK_TEST(enqueue_seq_from_outside_rises_over_priorities_and_calls)
 
 /* Full queues. -------------------------------------------------------------------- */
 
+/* EQ-3. */
 GMK_TEST(enqueue_submit_to_full_queue_is_refused_then_taken_and_nothing_lost)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .rq_slots = 16};
@@ -351,6 +355,7 @@ GMK_TEST(enqueue_refusals_are_counted)
     kit_halt(&kernel);
 }
 
+/* EQ-3. */
 GMK_TEST(enqueue_full_inbox_refuses_and_keeps_its_reserve)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .inbox_slots = 512};
@@ -370,6 +375,7 @@ GMK_TEST(enqueue_full_inbox_refuses_and_keeps_its_reserve)
     gmk_test_assert_eq(kit_halt(&kernel).completed, 386);
 }
 
+/* EQ-3. */
 GMK_TEST(enqueue_batch_takes_the_first_ones_that_fit)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .rq_slots = 16, .n_tenants = 2};
@@ -401,7 +407,7 @@ GMK_TEST(enqueue_batch_takes_the_first_ones_that_fit)
     gmk_hal_free(load.seen);
 }
 
-/* Two producers of one queue lose nothing. */
+/* EQ-3. Two producers of one queue lose nothing. */
 GMK_TEST(enqueue_two_producers_lose_no_accepted_task)
 {
     static kit_thread_t threads[2];

@@ -101,6 +101,7 @@ static void refuse_all(const wrong_t *w, uint32_t n)
     gmk_hal_free(stories);
 }
 
+/* MOD-10. */
 GMK_TEST(module_wrong_handlers_are_refused_by_name)
 {
     const wrong_t cases[] = {
@@ -125,6 +126,7 @@ GMK_TEST(module_wrong_handlers_are_refused_by_name)
     refuse_all(cases + 3, GMK_ARRAY_LEN(cases) - 3);
 }
 
+/* MOD-10, CH-4. */
 GMK_TEST(module_wrong_declarations_are_refused_by_name)
 {
     const wrong_t cases[] = {
@@ -175,6 +177,7 @@ GMK_TEST(module_wrong_declarations_are_refused_by_name)
     refuse_all(cases, GMK_ARRAY_LEN(cases));
 }
 
+/* MOD-9, MOD-10, CH-6. */
 GMK_TEST(module_declarations_that_clash_name_both_modules)
 {
     const wrong_t cases[] = {
@@ -221,6 +224,7 @@ static bool boots(gmk_module_t **mods, uint32_t n, int want, const char *says)
     return ok;
 }
 
+/* MOD-10. */
 GMK_TEST(module_null_pointer_is_refused)
 {
     gmk_module_t *mods[] = {NULL};
@@ -231,6 +235,7 @@ GMK_TEST(module_null_pointer_is_refused)
     gmk_test_assert_eq(gmk_boot(&k, NULL, NULL, 1), GMK_E_INVALID);
 }
 
+/* MOD-10, SYS-21. */
 GMK_TEST(module_tables_that_are_full_are_limits)
 {
     static gmk_module_t mods[GMK_MAX_MODULES + 1];
@@ -294,6 +299,7 @@ static int on_shared_2(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* MOD-12. */
 GMK_TEST(module_shared_type_goes_to_the_right_module)
 {
     gmk_handler_reg_t h[] = {{.type = T_MSG, .fn = on_shared_0, .name = "zero"},
@@ -330,6 +336,7 @@ GMK_TEST(module_shared_type_goes_to_the_right_module)
     env_end(&env);
 }
 
+/* MOD-13. */
 GMK_TEST(module_only_consumer_of_a_type_takes_direct_tasks_too)
 {
     gmk_handler_reg_t h = H(T_MSG);
@@ -398,6 +405,7 @@ static int on_outcomes(gmk_ctx_t *ctx)
     return t->meta0 == 3 && gmk_retries(ctx) < 4 ? GMK_RETRY : GMK_OK;
 }
 
+/* T-12. */
 GMK_TEST(module_handler_info_counts_the_outcomes)
 {
     gmk_handler_reg_t h[] = {H(9), {.type = T_MSG, .fn = on_outcomes, .name = "outcomes"}};
@@ -499,6 +507,7 @@ static void expect_calls(const uint32_t *want, uint32_t n)
         gmk_test_assert_eq(calls[i], want[i]);
 }
 
+/* MOD-7, T-10. */
 GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
 {
     static const uint32_t want[] = {1, 2, 3, 103, 102, 101};
@@ -517,6 +526,7 @@ GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
     gmk_test_assert_eq(gmk_version(), GMK_VERSION_CURRENT);
 }
 
+/* MOD-8. */
 GMK_TEST(module_failing_init_fails_the_boot_and_undoes_the_others)
 {
     static const uint32_t want[] = {1, 2, 3, 102, 101};
@@ -560,6 +570,7 @@ GMK_MODULE(linked) = {.name = "linked",
                       .n_handlers = 1,
                       .init = init_linked};
 
+/* MOD-5, MOD-6. */
 GMK_TEST(module_linked_is_registered_once_with_or_without_the_array)
 {
     static gmk_kernel_t k;
@@ -645,6 +656,7 @@ static void ticks(uint32_t n)
         gmk_tick_advance(&env.kernel);
 }
 
+/* MOD-23, ACC-10. */
 GMK_TEST(module_poison_thirty_failures_in_one_tick_do_not_flag)
 {
     GMK_REQUIRE(poison_boot());
@@ -661,6 +673,7 @@ GMK_TEST(module_poison_thirty_failures_in_one_tick_do_not_flag)
     env_end(&env);
 }
 
+/* MOD-22, FM-3. */
 GMK_TEST(module_poison_flags_at_the_thirty_third_failure)
 {
     GMK_REQUIRE(poison_boot());
@@ -688,6 +701,7 @@ static uint32_t failures_until_flag(uint32_t every, uint32_t limit)
     return n;
 }
 
+/* MOD-22, FM-3. */
 GMK_TEST(module_poison_window_is_a_thousand_ticks)
 {
     static const struct {
@@ -702,6 +716,7 @@ GMK_TEST(module_poison_window_is_a_thousand_ticks)
     }
 }
 
+/* MOD-23, ACC-10. */
 GMK_TEST(module_poison_five_percent_sustained_flags)
 {
     uint32_t tick = 0;
@@ -715,6 +730,7 @@ GMK_TEST(module_poison_five_percent_sustained_flags)
     env_end(&env);
 }
 
+/* MOD-24. */
 GMK_TEST(module_poisoned_tasks_go_to_sys_error_unrun_until_reset)
 {
     uint32_t n = GMK_POISON_RATE + 1;
@@ -754,6 +770,7 @@ static int on_yield(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* EQ-7, MOD-25, FM-4. */
 GMK_TEST(module_max_yields_default_own_and_never)
 {
     static const struct {

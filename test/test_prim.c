@@ -52,6 +52,7 @@ static uint32_t heap_run(gmk_heap_node_t *nodes, uint32_t n, uint32_t dues, uint
     return bad + (sum != (uint64_t)n * (n - 1) / 2);
 }
 
+/* SC-5, SC-7. */
 GMK_TEST(prim_heap_pop_orders_equal_due_by_priority_then_insertion)
 {
     gmk_heap_node_t *nodes = gmk_hal_calloc(HEAP_MANY, sizeof *nodes);
@@ -61,6 +62,7 @@ GMK_TEST(prim_heap_pop_orders_equal_due_by_priority_then_insertion)
     gmk_hal_free(nodes);
 }
 
+/* SC-5. */
 GMK_TEST(prim_heap_pop_orders_random_due)
 {
     static const uint32_t sizes[] = {1, 2, 3, 7, 8, 9, 100, 1000};
@@ -72,6 +74,7 @@ GMK_TEST(prim_heap_pop_orders_random_due)
     }
 }
 
+/* SC-7. */
 GMK_TEST(prim_heap_pop_orders_equal_due_by_insertion)
 {
     gmk_heap_node_t nodes[300], node;
@@ -85,6 +88,7 @@ GMK_TEST(prim_heap_pop_orders_equal_due_by_insertion)
     gmk_test_assert_eq(bad, 0);
 }
 
+/* SC-5. */
 GMK_TEST(prim_heap_push_full_fails_and_keeps_contents)
 {
     gmk_heap_node_t nodes[3] = {{0, 0, 0, 0}}, out;
@@ -302,6 +306,7 @@ static uint64_t bump_take(gmk_bumpoff_t *b, uint64_t size, uint64_t align)
     return gmk_bumpoff_take(b, size, align, GMK_DEV);
 }
 
+/* AL-6. */
 GMK_TEST(prim_bump_take_aligns_and_ends_exactly)
 {
     gmk_bumpoff_t b;
@@ -335,6 +340,7 @@ GMK_TEST(prim_bump_take_huge_sizes_fail_without_overflow)
     gmk_test_assert(bump_take(&b, 1, 1) == GMK_BUMPOFF_NONE);
 }
 
+/* AL-6. */
 GMK_TEST(prim_bump_reset_keeps_high_water)
 {
     gmk_bumpoff_t b = {0, 0, 64};
@@ -408,6 +414,7 @@ static void bump_round(uint8_t *map, uint64_t size, uint64_t seed)
     gmk_test_assert_gt(gmk_bumpoff_used(&b, GMK_SYS), size - 20);
 }
 
+/* AL-6. */
 GMK_TEST(prim_bump_take_contended_gives_disjoint_pieces)
 {
     uint64_t size = gmk_test_scale(BUMP_BYTES, 4096);
@@ -556,7 +563,7 @@ GMK_TEST(prim_credit_cells_stop_at_a_gap)
     gmk_test_assert(credit_claim(&bed, 0, &a) == 0);
 }
 
-/* CH-10: a claim is for exactly those that have joined and not left. */
+/* R5: a claim is for exactly those that have joined and not left. */
 GMK_TEST(prim_credit_claim_knows_its_readers)
 {
     static credit_bed_t bed;
@@ -579,7 +586,7 @@ GMK_TEST(prim_credit_claim_knows_its_readers)
     gmk_test_assert_eq(gmk_credit_tail(&bed.ring, GMK_DEV), CREDIT_WRAP(1) + 4);
 }
 
-/* CH-22: the last slots are for those who may use them. */
+/* R5: the last slots are for those who may use them. */
 GMK_TEST(prim_credit_claim_spares_the_reserve)
 {
     static credit_bed_t bed;

@@ -29,6 +29,7 @@ static void ring_restart(gmk_mpmc_t *r, void *buf, uint32_t stride, uint32_t sta
         *gmk_mpmc_turn(buf, cap - 1, i, stride) = start;
 }
 
+/* */
 GMK_TEST(ring_mpmc_init_bad_arguments_refused)
 {
     static const uint32_t caps[] = {0, 1, 3, 5, 6, 7, 9, 100, 0x80000001u, UINT32_MAX};
@@ -63,6 +64,7 @@ GMK_TEST(ring_mpmc_bytes_holds_turn_and_element)
     gmk_test_assert_eq(gmk_ring_mpmc_bytes(8, 64), 8 * 80);
 }
 
+/* */
 GMK_TEST(ring_mpmc_fills_and_empties_in_order)
 {
     for (uint32_t cap = 2; cap <= 64; cap *= 2) {
@@ -86,6 +88,7 @@ GMK_TEST(ring_mpmc_fills_and_empties_in_order)
     }
 }
 
+/* */
 GMK_TEST(ring_mpmc_every_element_size_is_copied_exactly)
 {
     unsigned char in[132];
@@ -135,6 +138,7 @@ GMK_TEST(ring_mpmc_zeroed_storage_is_a_valid_ring)
     gmk_test_assert(gmk_mpmc_take(&r, cells, GMK_CELL_STRIDE, 100, &pos, GMK_DEV) == 8);
 }
 
+/* */
 GMK_TEST(ring_mpmc_positions_wrap)
 {
     for (uint32_t cap = 2; cap <= 64; cap *= 4) {
@@ -157,7 +161,7 @@ GMK_TEST(ring_mpmc_positions_wrap)
     }
 }
 
-/* A full ring at the wrap, drained by halves: partial rounds cross the wrap too. */
+/* A full ring at the wrap, drained by halves: partial rounds cross the wrap too. */
 GMK_TEST(ring_mpmc_half_full_ring_wraps)
 {
     uint64_t in = 0;
@@ -336,6 +340,7 @@ GMK_TEST(ring_mpmc_single_sided_forms_equal_the_others)
     gmk_test_assert_eq(pos, 0);
 }
 
+/* */
 GMK_TEST(ring_mpmc_random_batches_equal_model)
 {
     uint64_t seed = gmk_test_seed();
@@ -475,6 +480,7 @@ static void crowd_run(uint32_t batch)
         gmk_test_assert_eq(w.sum[i], w.n * (w.n + 1) / 2);
 }
 
+/* */
 GMK_TEST(ring_mpmc_4p4c_exactly_once_in_producer_order)
 {
     GMK_REQUIRE(gmk_ring_mpmc_init(&ring, 64, 48) == 0);
@@ -484,6 +490,7 @@ GMK_TEST(ring_mpmc_4p4c_exactly_once_in_producer_order)
     gmk_ring_mpmc_destroy(&ring);
 }
 
+/* */
 GMK_TEST(ring_mpmc_4p4c_two_slots)
 {
     GMK_REQUIRE(gmk_ring_mpmc_init(&ring, 2, 48) == 0);
@@ -492,6 +499,7 @@ GMK_TEST(ring_mpmc_4p4c_two_slots)
     gmk_ring_mpmc_destroy(&ring);
 }
 
+/* */
 GMK_TEST(ring_mpmc_4p4c_batches_exactly_once_in_producer_order)
 {
     cells_begin(0u - 8 * CELLS);

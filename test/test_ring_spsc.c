@@ -18,6 +18,7 @@ static uint64_t pop64(gmk_ring_spsc_t *r)
     return gmk_ring_spsc_pop(r, &v) == 0 ? v : UINT64_MAX;
 }
 
+/* */
 GMK_TEST(ring_spsc_init_bad_arguments_refused)
 {
     static const uint32_t caps[] = {0, 3, 5, 6, 7, 9, 100, 0x80000001u, UINT32_MAX};
@@ -34,6 +35,7 @@ GMK_TEST(ring_spsc_init_bad_arguments_refused)
     gmk_ring_spsc_destroy(NULL);
 }
 
+/* */
 GMK_TEST(ring_spsc_fills_and_empties_in_order)
 {
     for (uint32_t cap = 1; cap <= 64; cap *= 2) {
@@ -60,7 +62,7 @@ GMK_TEST(ring_spsc_fills_and_empties_in_order)
     }
 }
 
-/* Every size is copied whole and no byte beyond it. */
+/* Every size is copied whole and no byte beyond it. */
 GMK_TEST(ring_spsc_every_element_size_is_copied_exactly)
 {
     unsigned char in[132];
@@ -85,6 +87,7 @@ GMK_TEST(ring_spsc_every_element_size_is_copied_exactly)
     }
 }
 
+/* */
 GMK_TEST(ring_spsc_buffer_of_the_caller_is_used_and_kept)
 {
     gmk_hal_memset(storage, 0xff, sizeof(storage));
@@ -115,6 +118,7 @@ GMK_TEST(ring_spsc_zeroed_storage_is_a_valid_ring)
     gmk_test_assert(gmk_spsc_take(&r, 100, &pos, GMK_DEV) == 8);
 }
 
+/* */
 GMK_TEST(ring_spsc_indices_wrap)
 {
     for (uint32_t cap = 1; cap <= 64; cap *= 4) {
@@ -236,6 +240,7 @@ static void spsc_watch(alloc_env_t *unused)
     }
 }
 
+/* */
 GMK_TEST(ring_spsc_two_threads_exactly_once_in_order)
 {
     static const uint32_t sizes[] = {8, 48, 64};

@@ -62,6 +62,7 @@ static void order_of(bool tick, uint32_t dues)
     gmki_evq_fini(&q);
 }
 
+/* SC-7. */
 GMK_TEST(sched_evq_70000_events_leave_in_due_priority_insertion_order)
 {
     order_of(false, 1);
@@ -69,12 +70,14 @@ GMK_TEST(sched_evq_70000_events_leave_in_due_priority_insertion_order)
     order_of(false, 1u << 30);
 }
 
+/* SC-7. */
 GMK_TEST(sched_evq_70000_tick_events_leave_in_due_priority_insertion_order)
 {
     order_of(true, 1);
     order_of(true, 1000);
 }
 
+/* SC-5. */
 GMK_TEST(sched_evq_insert_full_fails_and_keeps_contents)
 {
     gmki_evq_t q = {.cap = 0};
@@ -96,6 +99,7 @@ GMK_TEST(sched_evq_insert_full_fails_and_keeps_contents)
     gmki_evq_fini(&q);
 }
 
+/* SC-6. */
 GMK_TEST(sched_evq_take_stops_at_what_is_due)
 {
     gmki_evq_t q = {.cap = 0};
@@ -113,6 +117,7 @@ GMK_TEST(sched_evq_take_stops_at_what_is_due)
     gmki_evq_fini(&q);
 }
 
+/* SC-6. */
 GMK_TEST(sched_evq_one_look_fires_no_more_than_the_drain_limit)
 {
     GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.flags = GMK_BOOT_MANUAL_TICKS}));
@@ -240,7 +245,7 @@ GMK_TEST(sched_evq_earlier_timer_wakes_the_keeper_of_a_later_one)
     gmk_test_assert_eq(kit_halt(&kernel).dead, 1);
 }
 
-/* A kernel that waits for an hour's timer parks, and does not wake on the way. */
+/* SC-13. A kernel that waits for an hour's timer parks, and does not wake on the way. */
 GMK_TEST(sched_evq_idle_workers_sleep_until_the_next_event)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 4};
@@ -260,6 +265,7 @@ GMK_TEST(sched_evq_idle_workers_sleep_until_the_next_event)
     gmk_test_assert_eq(kit_halt(&kernel).dead, 1);
 }
 
+/* SC-6, SYS-12. */
 GMK_TEST(sched_evq_manual_ticks_fire_on_advance_alone)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -314,7 +320,7 @@ GMK_TEST(sched_evq_tick_wraps_at_32_bits)
     kit_halt(&kernel);
 }
 
-/* One worker, batches of one and too few tasks for a look at older queues, so that the
+/* SC-7. One worker, batches of one and too few tasks for a look at older queues, so that the
  * order of running is that of the event queue. */
 GMK_TEST(sched_evq_events_of_one_tick_and_priority_run_in_insertion_order)
 {
@@ -330,6 +336,7 @@ GMK_TEST(sched_evq_events_of_one_tick_and_priority_run_in_insertion_order)
     kit_halt(&kernel);
 }
 
+/* SC-5. */
 GMK_TEST(sched_evq_full_queue_refuses_then_takes_again)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS, .evq_slots = 16};

@@ -19,6 +19,7 @@ static uint32_t queued(const gmki_queue_t *q) { return gmk_mpmc_count(&q->ring, 
 
 /* Watermark, overflow, spill: on a bare scheduler. -------------------------------- */
 
+/* SC-3, SC-4, EQ-3. */
 GMK_TEST(sched_lq_spawn_stops_at_watermark_and_goes_to_ready_queue)
 {
     gmki_wq_t *q;
@@ -36,6 +37,7 @@ GMK_TEST(sched_lq_spawn_stops_at_watermark_and_goes_to_ready_queue)
     rig_end(&rig);
 }
 
+/* SC-4, EQ-6, ACC-8. */
 GMK_TEST(sched_lq_yields_fill_the_reserve_then_overflow)
 {
     gmk_cell_t c = kit_cell(GMK_PRIO_LOW, 0);
@@ -122,7 +124,7 @@ GMK_TEST(sched_lq_spill_is_first_in_first_out_over_blocks)
     rig_end(&rig);
 }
 
-/* Only when memory is spent the caller hears of it, and then nothing is half done. */
+/* AL-7. Only when memory is spent the caller hears of it, and then nothing is half done. */
 GMK_TEST(sched_lq_spawn_alloc_fail_only_when_memory_is_spent)
 {
     gmk_boot_cfg_t cfg = {
@@ -378,7 +380,7 @@ GMK_TEST(sched_lq_yields_of_one_worker_run_first_in_first_out)
     kit_halt(&kernel);
 }
 
-/* ACC-8 c: under stress the overflow bucket fills and drains without loss. */
+/* SC-8, EQ-6, ACC-8 c: under stress the overflow bucket fills and drains without loss. */
 GMK_TEST(sched_lq_overflow_bucket_fills_and_drains)
 {
     gmk_boot_cfg_t cfg = {.lq_slots = 8, .rq_slots = 64, .overflow_slots = 16};
@@ -406,6 +408,7 @@ GMK_TEST(sched_lq_overflow_bucket_fills_and_drains)
 /* Takes between two looks at the older queues, and what such a look runs itself. */
 #define LOOK (GMK_AGING_INTERVAL + 8u)
 
+/* SC-9. */
 GMK_TEST(sched_lq_self_respawning_task_delays_critical_submit_by_one_look)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -425,7 +428,7 @@ GMK_TEST(sched_lq_self_respawning_task_delays_critical_submit_by_one_look)
     }
 }
 
-/* The clock is read at batch edges, then the task waits for the next look. */
+/* SC-9. The clock is read at batch edges, then the task waits for the next look. */
 GMK_TEST(sched_lq_self_respawning_task_delays_due_timer_by_a_batch_and_a_look)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -442,6 +445,7 @@ GMK_TEST(sched_lq_self_respawning_task_delays_due_timer_by_a_batch_and_a_look)
     kit_halt(&kernel);
 }
 
+/* SC-6, SC-9. */
 GMK_TEST(sched_lq_self_respawning_task_delays_due_tick_by_two_looks)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -461,7 +465,7 @@ GMK_TEST(sched_lq_self_respawning_task_delays_due_tick_by_two_looks)
     kit_halt(&kernel);
 }
 
-/* Many that respawn keep every queue full, the overflow bucket too: an urgent submit
+/* SC-9. Many that respawn keep every queue full, the overflow bucket too: an urgent submit
  * must not wait behind the bucket for ever. */
 GMK_TEST(sched_lq_full_overflow_bucket_does_not_starve_critical_submit)
 {
@@ -538,7 +542,7 @@ GMK_TEST(sched_lq_spawn_of_thousands_from_one_handler_spills_and_completes)
 
 /* Stealing. ----------------------------------------------------------------------- */
 
-/* ACC-28: all work lies with the worker that ran the root; each child waits until
+/* SC-11, ACC-28: all work lies with the worker that ran the root; each child waits until
  * every worker has run one, which only stealing can bring about. */
 GMK_TEST(sched_lq_acc28_other_workers_of_4_get_work_by_stealing)
 {
@@ -557,6 +561,7 @@ GMK_TEST(sched_lq_acc28_other_workers_of_4_get_work_by_stealing)
     kit_halt(&kernel);
 }
 
+/* SC-11. */
 GMK_TEST(sched_lq_eight_long_tasks_on_two_workers_run_two_at_a_time)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -576,6 +581,7 @@ GMK_TEST(sched_lq_eight_long_tasks_on_two_workers_run_two_at_a_time)
 
 /* Bound tasks. -------------------------------------------------------------------- */
 
+/* SC-12. */
 GMK_TEST(sched_lq_bound_tasks_run_on_their_worker_alone)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 4};
@@ -603,6 +609,7 @@ GMK_TEST(sched_lq_bound_tasks_run_on_their_worker_alone)
     kit_halt(&kernel);
 }
 
+/* SC-12. */
 GMK_TEST(sched_lq_tasks_bound_by_a_handler_run_on_their_worker_alone)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 3, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -669,7 +676,7 @@ static void submit_bound(uint32_t n)
     kit_idle(&kernel);
 }
 
-/* ACC-2, second half: deliveries of a channel through one worker's queue. */
+/* R-10, ACC-2, second half: deliveries of a channel through one worker's queue. */
 GMK_TEST(sched_lq_acc2_deliveries_through_one_worker_exactly_once_in_order)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 3};

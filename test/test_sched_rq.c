@@ -38,6 +38,7 @@ static void fill_all(uint32_t n)
             gmk_test_assert_eq(push(p, i), 1);
 }
 
+/* SC-2. */
 GMK_TEST(sched_rq_pop_weights_8_4_2_1_over_15)
 {
     uint32_t got[GMK_N_PRIO] = {0};
@@ -52,6 +53,7 @@ GMK_TEST(sched_rq_pop_weights_8_4_2_1_over_15)
     rig_end(&rig);
 }
 
+/* SC-1, SC-2. */
 GMK_TEST(sched_rq_pop_weights_8_4_2_1_over_150)
 {
     uint32_t got[GMK_N_PRIO] = {0};
@@ -66,6 +68,7 @@ GMK_TEST(sched_rq_pop_weights_8_4_2_1_over_150)
     rig_end(&rig);
 }
 
+/* SC-1. */
 GMK_TEST(sched_rq_pop_falls_back_to_most_urgent)
 {
     gmk_cell_t c;
@@ -106,6 +109,7 @@ GMK_TEST(sched_rq_pop_empty_fails)
     rig_end(&rig);
 }
 
+/* SC-8, SC-9. */
 GMK_TEST(sched_rq_gather_takes_overflow_before_ready_queue)
 {
     gmk_cell_t c = kit_cell(GMK_PRIO_LOW, 7);
@@ -166,6 +170,7 @@ static void *consume(void *arg)
     return NULL;
 }
 
+/* SC-1, ACC-2. */
 GMK_TEST(sched_rq_many_producers_and_consumers_exactly_once)
 {
     static kit_thread_t prod[PRODUCERS], cons[CONSUMERS];
@@ -226,7 +231,7 @@ static gmk_handler_reg_t handlers[] = {{.type = GATE, .fn = on_gate, .name = "ga
 static gmk_module_t module = {
     .name = "rq", .handlers = handlers, .n_handlers = 2, .user = &load};
 
-/* A flood of critical tasks lets one of low priority through within a round of batches. */
+/* SC-1. A flood of critical tasks lets one of low priority through within a round of batches. */
 GMK_TEST(sched_rq_all_priorities_progress_under_flood)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -259,6 +264,7 @@ static void *submitter(void *arg)
     return NULL;
 }
 
+/* ACC-2. */
 GMK_TEST(sched_rq_acc2_million_tasks_of_8_submitters_exactly_once)
 {
     static kit_thread_t threads[8];

@@ -248,6 +248,7 @@ static void *send_mixed(void *arg)
     return NULL;
 }
 
+/* T-10, MOD-12, ACC-5. */
 GMK_TEST(worker_acc5_16_handlers_mixed_types_each_reaches_its_own)
 {
     static kit_thread_t threads[4];
@@ -274,6 +275,7 @@ GMK_TEST(worker_acc5_16_handlers_mixed_types_each_reaches_its_own)
 
 /* Yields. ------------------------------------------------------------------------- */
 
+/* EQ-4, EQ-5, ACC-8. */
 GMK_TEST(worker_acc8_handler_yields_3_times_and_keeps_its_numbers)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -288,6 +290,7 @@ GMK_TEST(worker_acc8_handler_yields_3_times_and_keeps_its_numbers)
     kit_halt(&kernel);
 }
 
+/* EQ-4, EQ-5, ACC-8. */
 GMK_TEST(worker_acc8_yield_at_stores_the_phase)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .lq_slots = 8};
@@ -300,6 +303,7 @@ GMK_TEST(worker_acc8_yield_at_stores_the_phase)
     kit_halt(&kernel);
 }
 
+/* T-4, EQ-7, ACC-12. */
 GMK_TEST(worker_yield_17th_trips_breaker)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -322,6 +326,7 @@ GMK_TEST(worker_yield_17th_trips_breaker)
     gmk_test_assert_eq(r.completed, 1); /* the report */
 }
 
+/* EQ-7. */
 GMK_TEST(worker_yield_never_trips_at_the_first)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -338,6 +343,7 @@ GMK_TEST(worker_yield_never_trips_at_the_first)
 
 /* Retries. ------------------------------------------------------------------------ */
 
+/* FM-2, ACC-10. */
 GMK_TEST(worker_retry_backs_off_1_2_4_to_64_ticks_and_ends_at_16)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -365,6 +371,7 @@ GMK_TEST(worker_retry_backs_off_1_2_4_to_64_ticks_and_ends_at_16)
     gmk_test_assert_eq(kit_halt(&kernel).failed, 1);
 }
 
+/* FM-2. */
 GMK_TEST(worker_retry_before_the_first_manual_tick_runs_again)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -378,6 +385,7 @@ GMK_TEST(worker_retry_before_the_first_manual_tick_runs_again)
     kit_halt(&kernel);
 }
 
+/* FM-2. */
 GMK_TEST(worker_retry_by_the_clock_ends_well)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2};
@@ -392,6 +400,7 @@ GMK_TEST(worker_retry_by_the_clock_ends_well)
     gmk_test_assert_eq(kit_halt(&kernel).completed, 100);
 }
 
+/* FM-2. */
 GMK_TEST(worker_retry_with_full_event_queue_is_not_lost)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .flags = GMK_BOOT_MANUAL_TICKS, .evq_slots = 4};
@@ -413,6 +422,7 @@ GMK_TEST(worker_retry_with_full_event_queue_is_not_lost)
 
 /* Failures. ----------------------------------------------------------------------- */
 
+/* T-12, FM-1. */
 GMK_TEST(worker_failure_codes_reach_sys_error)
 {
     static const int rcs[] = {GMK_FAIL, GMK_FAIL(2), GMK_FAIL(99), GMK_ALLOC_FAIL, 7};
@@ -449,7 +459,7 @@ GMK_TEST(worker_failures_without_a_subscriber_are_counted)
     gmk_test_assert_eq(kit_halt(&kernel).failed, 20);
 }
 
-/* Freed neither before a yielded or retried handler resumes nor left behind. */
+/* CH-41. Freed neither before a yielded or retried handler resumes nor left behind. */
 GMK_TEST(worker_payload_lives_through_yields_and_retries)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 3};
@@ -478,6 +488,7 @@ GMK_TEST(worker_payload_lives_through_yields_and_retries)
 
 /* Budgets. ------------------------------------------------------------------------ */
 
+/* EQ-8. */
 GMK_TEST(worker_budget_spent_tells_a_handler_to_yield)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 1};
@@ -509,6 +520,7 @@ static uint32_t count_parked(uint32_t workers)
     return n;
 }
 
+/* SC-13. */
 GMK_TEST(worker_8_idle_workers_park)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 8};
@@ -526,7 +538,7 @@ GMK_TEST(worker_8_idle_workers_park)
     kit_halt(&kernel);
 }
 
-/* No time-outs exist, so a path that does not wake would never end. */
+/* SC-13, EQ-1. No time-outs exist, so a path that does not wake would never end. */
 GMK_TEST(worker_every_path_wakes_a_sleeping_kernel)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 4};
@@ -561,7 +573,7 @@ GMK_TEST(worker_every_path_wakes_a_sleeping_kernel)
     kit_halt(&kernel);
 }
 
-/* A worker told to by its inbox wakes, whoever else is awake or asleep. */
+/* SC-13. A worker told to by its inbox wakes, whoever else is awake or asleep. */
 GMK_TEST(worker_inbox_wakes_its_own_worker_beside_a_busy_one)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 4};
