@@ -116,6 +116,7 @@ struct bed {
     gmk_mpmc_t mpmc;
     gmk_spsc_t spsc;
     gmk_credit_t credit;
+    gmk_a64_t shown;
     gmk_bumpoff_t bump;
     gmk_lq_t lq;
     gmk_heap_t heap;
@@ -140,9 +141,14 @@ template <int scope> static __device__ void shared_prims(bed *b)
     if (gmk_spsc_take(&b->spsc, 1, &pos, scope) != 0)
         gmk_spsc_release(&b->spsc, pos, 1, scope);
     b->out += gmk_spsc_count(&b->spsc, scope);
-    if (gmk_credit_claim(&b->credit, 1, &pos, scope) != 0)
+    uint32_t readers;
+
+    gmk_credit_join(&b->credit, 0, &b->shown, scope);
+    if (gmk_credit_claim(&b->credit, 1, 0, &pos, &readers, scope) != 0)
         gmk_credit_publish(&b->credit, b->more, GMK_CELL_STRIDE, pos, 1, scope);
     b->cursor += gmk_credit_ready(b->more, 63, GMK_CELL_STRIDE, b->cursor, 8, scope);
+    gmk_cursor_pass(&b->shown, b->cursor, scope);
+    b->out += gmk_credit_leave(&b->credit, 1, scope) + gmk_cursor_skip(&b->shown, 1, 1, scope);
     b->out += gmk_credit_give(&b->credit, b->cursor + 64, scope);
     b->out += gmk_credit_room(&b->credit, scope) + gmk_credit_tail(&b->credit, scope);
     b->out += gmk_bumpoff_take(&b->bump, 48, 16, scope);

@@ -17,9 +17,15 @@
 #define GMK_MAX_CHANNELS 256
 #endif
 #ifndef GMK_MAX_CHAN_SUBS
+#ifdef GMK_CHAN_MAX_SUBS
+#define GMK_MAX_CHAN_SUBS GMK_CHAN_MAX_SUBS
+#else
 #define GMK_MAX_CHAN_SUBS 32
 #endif
-#define GMK_CHAN_MAX_SUBS GMK_MAX_CHAN_SUBS
+#endif
+#ifndef GMK_CHAN_MAX_SUBS
+#define GMK_CHAN_MAX_SUBS GMK_MAX_CHAN_SUBS /* the other name of the same limit */
+#endif
 #ifndef GMK_MAX_CHAN_NAME
 #define GMK_MAX_CHAN_NAME 64
 #endif
@@ -52,7 +58,9 @@
 #ifndef GMK_CHAN_PRIORITY_RESERVE
 #define GMK_CHAN_PRIORITY_RESERVE 10 /* percent of a channel's slots for priority 0 alone */
 #endif
-#define GMK_CHAN_REPLAY_SLOTS 0 /* unless a channel asks for some */
+#ifndef GMK_CHAN_REPLAY_SLOTS
+#define GMK_CHAN_REPLAY_SLOTS 0 /* of a lossless fan-out channel that asks for none */
+#endif
 #ifndef GMK_RQ_DEFAULT_CAP
 #define GMK_RQ_DEFAULT_CAP 4096 /* per priority */
 #endif
@@ -63,14 +71,23 @@
 #define GMK_INBOX_DEFAULT_CAP 1024
 #endif
 #ifndef GMK_EVQ_DEFAULT_CAP
+#ifdef GMK_EVQ_SIZE
+#define GMK_EVQ_DEFAULT_CAP GMK_EVQ_SIZE
+#else
 #define GMK_EVQ_DEFAULT_CAP 65536
 #endif
+#endif
+#ifndef GMK_EVQ_SIZE
 #define GMK_EVQ_SIZE GMK_EVQ_DEFAULT_CAP
+#endif
 #ifndef GMK_OVERFLOW_CAP
 #define GMK_OVERFLOW_CAP 4096
 #endif
 #ifndef GMK_TRACE_DEFAULT_CAP
 #define GMK_TRACE_DEFAULT_CAP 4096 /* records per ring, less if the trace slab is small */
+#endif
+#ifndef GMK_TRACE_SAMPLE_RATE
+#define GMK_TRACE_SAMPLE_RATE UINT32_MAX /* share of ALL events kept at boot, in 1/2^32: all */
 #endif
 #ifndef GMK_ENVELOPES
 #define GMK_ENVELOPES 256 /* slots of each system channel; envelopes are twice as many */
@@ -159,6 +176,10 @@ GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT + GMK_ARENA_TRACE_PCT + GMK_ARENA_BLOCK_PCT
 GMK_STATIC_ASSERT(GMK_BLOCK_MAX == 65536, "12 bins of powers of two from 32 bytes");
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
 GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
+GMK_STATIC_ASSERT(GMK_CHAN_MAX_SUBS == GMK_MAX_CHAN_SUBS, "one limit, two names");
+GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS <= 32, "a claim word has one bit a subscriber");
+GMK_STATIC_ASSERT(GMK_EVQ_SIZE == GMK_EVQ_DEFAULT_CAP, "one default, two names");
+GMK_STATIC_ASSERT(GMK_CHAN_PRIORITY_RESERVE < 100, "a share in percent");
 GMK_STATIC_ASSERT(GMK_MAX_CHANNELS * GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");
 GMK_STATIC_ASSERT(GMK_INBOX_DEFAULT_CAP > 2 * GMK_MAX_MODULES,
                   "activations always fit an inbox");

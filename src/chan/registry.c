@@ -221,6 +221,8 @@ static int check_opts(const char *name, gmk_chan_opts_t *o)
         return GMK_E_INVALID;
     if ((o->mode & GMK_CHAN_FANOUT) == 0)
         o->mode |= GMK_CHAN_P2P;
+    else if (o->replay_slots == 0 && (o->mode & GMK_CHAN_LOSSLESS) != 0)
+        o->replay_slots = GMK_CHAN_REPLAY_SLOTS;
     if (o->replay_slots != 0 && (o->mode & GMK_CHAN_LOSSLESS) == 0)
         return GMK_E_INVALID;
     if (o->slots > GMKI_MAX_SLOTS || o->replay_slots > GMKI_MAX_SLOTS || o->msg_type > 255)
