@@ -148,6 +148,9 @@
 #ifndef GMK_AUDIT_TIMEOUT_NS
 #define GMK_AUDIT_TIMEOUT_NS 1000000000ull /* gmk_audit waits this long for a handler */
 #endif
+#ifndef GMK_WHY_TIMEOUT_NS
+#define GMK_WHY_TIMEOUT_NS 100000000ull /* gmk_why waits this long for a handler */
+#endif
 #ifndef GMK_HALT_TIMEOUT_NS
 #define GMK_HALT_TIMEOUT_NS 30000000000ull
 #endif

@@ -15,6 +15,7 @@
 #include "ggmk/task.h"
 #include "ggmk/trace.h"
 #include "ggmk/types.h"
+#include "ggmk/why.h"
 #include "ggmk/worker.h"
 
 #endif
