@@ -104,6 +104,7 @@ module() {
 device_source() {
     cat <<'CU'
 #include "ggmk/prim/bump.h"
+#include "ggmk/prim/canon.h"
 #include "ggmk/prim/cells.h"
 #include "ggmk/prim/credit.h"
 #include "ggmk/prim/heap.h"
@@ -122,6 +123,7 @@ struct bed {
     gmk_heap_t heap;
     gmk_heap_node_t nodes[64];
     gmk_hist_t hist;
+    gmk_canon_node_t sorted[64];
     uint32_t cursor;
     uint64_t out;
 };
@@ -160,6 +162,8 @@ __global__ void prims(bed *b)
 {
     gmk_cell_t c = {};
     gmk_heap_node_t node = {};
+    gmk_canon_key_t key = {};
+    gmk_canon_event_t event = {};
 
     shared_prims<GMK_DEV>(b);
     shared_prims<GMK_SYS>(b);
@@ -171,6 +175,9 @@ __global__ void prims(bed *b)
     gmk_hist_record(&b->hist, b->out);
     gmk_hist_merge(&b->hist, &b->hist);
     b->out += gmk_hist_percentile(&b->hist, 9900);
+    gmk_canon_pack(&key, &b->sorted[0].hi, &b->sorted[0].lo);
+    b->out += gmk_canon_cmp(&key, &key) + gmk_canon_sort(b->sorted)->hi;
+    b->out += gmk_canon_hash_event(b->out, &event);
 }
 CU
 }

@@ -40,7 +40,7 @@ SIZED_DIRS = ('src', 'sdk', 'hal', 'include', 'modules', 'cli', 'examples', 'too
 HEADER_DIRS = SIZED_DIRS + ('test', 'bench', 'scripts', 'arch', 'drivers', 'gpu', 'bridge', 'mk')
 
 # Ranks of the floors. A folder of src/ is a floor; include/ is split by file.
-SRC_FLOORS = ('obs', 'mem', 'sched', 'chan', 'module', 'worker', 'kernel')
+SRC_FLOORS = ('obs', 'mem', 'sched', 'det', 'chan', 'module', 'worker', 'kernel')
 BASE, VALUES, PRIM, PUBLIC, SRC = range(5)
 TIER2, SDK, MODULES, TOOLS, OUTSIDE = range(SRC + len(SRC_FLOORS), SRC + len(SRC_FLOORS) + 5)
 VALUE_HEADERS = ('task.h', 'error.h', 'config.h')  # F0, above base
