@@ -8,6 +8,7 @@
 #include "ggmk/boot.h"
 #include "ggmk/chan.h"
 #include "ggmk/config.h"
+#include "ggmk/determinism.h"
 #include "ggmk/error.h"
 #include "ggmk/metrics.h"
 #include "ggmk/module.h"

@@ -15,6 +15,7 @@
 #ifndef GMKI_CHAN_H
 #define GMKI_CHAN_H
 
+#include "det/det.h"
 #include "ggmk/chan.h"
 #include "ggmk/prim/credit.h"
 #include "ggmk/prim/freelist.h"
@@ -115,6 +116,7 @@ struct gmki_chan {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t waiters; /* groups whose outbox wants room */
     gmk_a64_t fulls;
     gmk_a64_t drops;
+    gmk_a64_t det_emits; /* deterministic: messages that have landed, the drainer's count */
 };
 
 /* A record on its way to the subscribers of sys.error or sys.dropped. */
@@ -140,6 +142,7 @@ struct gmk_chan_reg {
     uint32_t (*add_handler)(void *modules, uint32_t module, gmk_handler_fn fn);
     bool (*is_deterministic)(void *modules, uint32_t handler);
     void *modules;
+    gmki_det_t *det;
     /* sys.tick */
     gmk_a32_t telling;
     gmk_a32_t ticks_wait; /* sys.tick is full */
@@ -222,6 +225,11 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g,
                        gmki_chan_t **blocked);
 /* Hands the token to the full channel; true: taken back at once, there is room. */
 bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full);
+
+/* Puts a stamped cell among deterministic work, due at a tick (0: the next), and sees that
+ * somebody keeps the time. n: subscribers now. returns: as gmki_det_emit. */
+int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due,
+                   uint32_t n);
 
 /* room.c: credit, drop-slow, retention. */
 bool gmki_chan_make_room(gmki_agent_t *a, gmki_chan_t *c, uint32_t n);

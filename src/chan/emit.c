@@ -231,6 +231,45 @@ static int emit_error(gmki_agent_t *a, gmk_chan_reg_t *r, const gmk_task_t *t)
     return 1;
 }
 
+int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due,
+                   uint32_t n)
+{
+    gmk_sched_t *s = a->sched;
+    bool inside = gmki_det_current(d, a) != NULL;
+    int rc;
+
+    if (!inside && due == 0)
+        due = gmki_tick(s, gmk_hal_now_ns()) + 1;
+    rc = gmki_det_emit(d, a, cell, due, n);
+    if (rc == GMK_OK && !inside && !s->manual_ticks)
+        gmki_wake_keeper(s);
+    return rc;
+}
+
+/* Messages of a deterministic channel wait for the next tick, in no ring. */
+static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
+                              const gmk_task_t *t, uint32_t n)
+{
+    uint32_t subs = gmk_popcount32(c->taken);
+    uint32_t done = 0;
+    int rc = GMK_OK;
+
+    while (done < n && (rc = check(r->sched, c, &t[done])) == GMK_OK) {
+        gmk_cell_t cell = {.sub = 0};
+
+        gmki_stamp_seq(&cell, &t[done], 0);
+        cell.task.channel = gmki_chan_id(c);
+        cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
+        rc = gmki_det_input(a, r->det, &cell, 0, gmk_max32(subs, 1));
+        if (rc != GMK_OK)
+            break;
+        gmki_count(&a->obs, t[done].tenant, GMK_METRIC_CHAN_EMITS, 1);
+        gmki_trace_task(&a->obs, CHAN_EMIT, &cell.task, GMK_CHAN_INDEX(gmki_chan_id(c)), 0);
+        done++;
+    }
+    return done != 0 ? (int)done : refuse(a, r, c, t, rc);
+}
+
 /* The channel if a task may be put on it by a module; else *rc. */
 static gmki_chan_t *target(gmk_chan_reg_t *r, uint32_t id, int *rc)
 {
@@ -252,6 +291,8 @@ int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_ta
 
     if (GMK_UNLIKELY(c == NULL))
         return id == GMK_CHAN_SYS_ERROR ? emit_error(a, r, t) : rc;
+    if (GMK_UNLIKELY((c->mode & GMK_CHAN_DETERMINISTIC) != 0))
+        return emit_deterministic(a, r, c, t, n);
     /* One push for what is alike in its right to the reserve. */
     while (ok < n && (GMK_PRIORITY(t[ok].flags) == 0) == (GMK_PRIORITY(t->flags) == 0) &&
            (rc = check(r->sched, c, &t[ok])) == GMK_OK)
@@ -275,7 +316,10 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
     int rc;
     gmki_chan_t *c = target(r, id, &rc);
 
-    while (c != NULL && done < n) {
+    while (c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) != 0 && done < n &&
+           (rc = emit_deterministic(a, r, c, &cells[done].task, 1)) > 0)
+        done++;
+    while (c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0 && done < n) {
         uint32_t k = 0;
         uint32_t took;
 

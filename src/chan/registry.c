@@ -157,6 +157,7 @@ static void set_up(gmki_chan_t *c, const char *name, const gmk_chan_opts_t *o, u
     c->waiters = 0;
     c->fulls = 0;
     c->drops = 0;
+    c->det_emits = 0;
     gmk_credit_setup(&c->ring, c->cap, 0);
     c->ring.limit = slots;
 }

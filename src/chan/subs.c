@@ -170,12 +170,13 @@ static int handler_for(const gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_r
 
     *handler = q->handler;
     if (q->sink != NULL)
-        return GMK_OK;
+        return c->mode & GMK_CHAN_DETERMINISTIC ? (int)GMK_E_UNSUPPORTED : GMK_OK;
     if (*handler == GMKI_NO_HANDLER)
         *handler = r->handler_of(r->modules, q->module, type);
     if (*handler == GMKI_NO_HANDLER)
         return GMK_CHAN_TYPE_MISMATCH;
-    if ((c->mode & GMK_CHAN_DETERMINISTIC) != 0 && !r->is_deterministic(r->modules, *handler))
+    if ((c->mode & GMK_CHAN_DETERMINISTIC) != 0 &&
+        (q->parallel || !r->is_deterministic(r->modules, *handler)))
         return GMK_E_WIRING;
     return GMK_OK;
 }
@@ -251,6 +252,8 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     gmk_hal_lock_release(&c->lock);
     list_add(g, s);
     gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+    if (c->mode & GMK_CHAN_DETERMINISTIC)
+        gmki_det_unhold(r->det, gmki_tick(r->sched, gmk_hal_now_ns()) + 1);
     if (gmki_chan_id(c) == GMK_CHAN_SYS_TICK)
         gmki_ticks_listen(a, r);
     return GMK_OK;

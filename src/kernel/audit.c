@@ -134,6 +134,7 @@ void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out)
         out->queued += in_queue(&s->rq[p]);
     out->queued += in_queue(&s->overflow);
     out->queued += gmki_evq_count(&s->evq);
+    out->queued += gmki_det_count(&k->core.det);
     out->balanced = out->accepted == out->completed + out->failed + out->dead + out->queued;
     find_cycle(&k->core, out);
 }
@@ -237,6 +238,10 @@ uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a)
         n += lose_queue(a, &s->rq[p]);
     n += lose_queue(a, &s->overflow);
     n += lose_queue(a, &s->acts);
+    while (gmki_det_any(&k->core.det, a, &c)) {
+        gmki_lose(a, &c, GMK_ERR_CLOSED);
+        n++;
+    }
     while (gmki_evq_any(&s->evq, &c)) {
         gmki_lose(a, &c, GMK_ERR_CLOSED);
         n++;

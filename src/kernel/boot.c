@@ -68,6 +68,7 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
         return refuse(h, rc, "no memory for the queues: lower the capacities in cfg");
     if ((rc = gmki_agents_init(k)) != GMK_OK)
         return refuse(h, rc, "no memory for traces and counters: raise cfg.arena_size");
+    c->chan.det = &c->det;
     c->mods.sched = &c->sched;
     c->mods.chan = &c->chan;
     c->mods.error = h->error;
@@ -86,6 +87,8 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
     if ((rc = gmki_chan_reg_init(k->agents[0], &c->chan, &c->sched, c->mods.n_mods)) != GMK_OK ||
         (rc = gmki_envelopes_init(&c->chan, &c->mem)) != GMK_OK)
         return refuse(h, rc, "no memory for the channel registry");
+    if ((rc = gmki_det_boot(k)) != GMK_OK)
+        return refuse(h, rc, "no memory for deterministic work");
     return gmki_mod_wire(k->agents[0], &c->mods);
 }
 

@@ -74,6 +74,7 @@ void gmki_kernel_free(gmki_kernel_t *k)
 {
     gmki_panic_unwatch(k);
     gmki_chan_reg_fini(&k->core.chan);
+    gmki_det_fini(&k->core.det);
     gmki_mod_fini(&k->core.mods);
     if (k->core.mods.error != NULL)
         gmk_hal_lock_destroy(&k->core.mods.lock);

@@ -7,6 +7,7 @@
 #define GMKI_KERNEL_H
 
 #include "ggmk/boot.h"
+#include "ggmk/record.h"
 #include "worker/worker.h"
 
 #define GMKI_MAGIC 0x676d6b2d72756e31ull
@@ -28,6 +29,7 @@ typedef struct gmki_kernel {
     gmki_trace_cfg_t trace_cfg;
     gmki_trace_ring_t *rings; /* (agents but the outside one) * n_tenants + tenant */
     uint32_t trace_slots;
+    gmk_record_writer_t record; /* under the lock of deterministic work */
     gmk_a32_t parker;          /* somebody is parked on the quiet word */
     gmk_hal_lock_t lock;       /* attach and detach, waiters, trace readers */
 } gmki_kernel_t;
@@ -73,11 +75,19 @@ void gmki_kernel_free(gmki_kernel_t *k);
 
 /* outside.c: as gmk_wait_idle; one from outside gives up when the kernel halts. */
 int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside);
+/* The same for another condition. */
+typedef bool (*gmki_wait_fn)(gmki_kernel_t *k);
+int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool outside);
+gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc);
+void gmki_come_out(gmk_kernel_t *handle);
 
 /* audit.c */
 void gmki_books(const gmki_kernel_t *k, gmk_audit_report_t *out); /* the counters alone */
 void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out); /* pre: no worker runs */
 uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a);
+
+/* deterministic.c */
+int gmki_det_boot(gmki_kernel_t *k);
 
 /* observe.c */
 void gmki_panic_watch(gmki_kernel_t *k);

@@ -24,6 +24,8 @@ static void fill_chan(const gmki_kernel_t *k, gmki_chan_t *c, gmk_chan_info_t *o
                              .fulls = gmk_count_get(&c->fulls),
                              .drops = gmk_count_get(&c->drops)};
     gmk_hal_memcpy(out->name, c->name, sizeof(out->name));
+    if (c->mode & GMK_CHAN_DETERMINISTIC)
+        out->emits = gmk_count_get(&c->det_emits);
     for (uint32_t set = c->taken; set != 0; set &= set - 1) {
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
 

@@ -5,7 +5,7 @@
 
 /* Goes in to the kernel behind a handle, which halt frees only once all have come out.
  * *seq: the first of n numbers of this caller's alone. Null: *rc says why not. */
-static gmki_kernel_t *go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc)
+gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc)
 {
     gmki_handle_t *h = (gmki_handle_t *)handle;
     uint64_t magic = h != NULL ? gmk_load_acq(&h->magic, GMK_DEV) : 0; /* sync: kernel.magic */
@@ -26,9 +26,30 @@ static gmki_kernel_t *go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int
     return NULL;
 }
 
-static void come_out(gmk_kernel_t *handle)
+void gmki_come_out(gmk_kernel_t *handle)
 {
     gmk_sub_ar(&((gmki_handle_t *)handle)->gate, 1, GMK_DEV); /* sync: kernel.gate */
+}
+
+/* Submits tasks of which some may be deterministic. returns: as gmki_submit. */
+static uint32_t submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, uint32_t seq, int *why)
+{
+    uint16_t flags = 0;
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        flags |= t[i].flags;
+    if (GMK_LIKELY((flags & GMK_TF_DETERMINISTIC) == 0))
+        return gmki_submit(a, t, n, seq, why);
+    *why = GMK_OK;
+    while (done < n && *why == GMK_OK) {
+        if ((t[done].flags & GMK_TF_DETERMINISTIC) == 0)
+            gmki_submit(a, &t[done], 1, seq + done, why);
+        else if ((*why = gmki_check_task(a->sched, &t[done])) == GMK_OK)
+            *why = gmki_det_direct(a, &t[done], 0);
+        done += *why == GMK_OK;
+    }
+    return done;
 }
 
 int gmk_submit_batch(gmk_kernel_t *handle, gmk_task_t *t, uint32_t n)
@@ -40,13 +61,13 @@ int gmk_submit_batch(gmk_kernel_t *handle, gmk_task_t *t, uint32_t n)
 
     if (t == NULL || n > INT32_MAX)
         return GMK_E_INVALID;
-    k = go_in(handle, n, &seq, &why);
+    k = gmki_go_in(handle, n, &seq, &why);
     if (k == NULL)
         return why;
-    done = n != 0 ? gmki_submit(gmki_outside(k), t, n, seq, &why) : 0;
+    done = n != 0 ? submit(gmki_outside(k), t, n, seq, &why) : 0;
     if (done == 0)
         gmki_answer(gmki_outside(k), t, why);
-    come_out(handle);
+    gmki_come_out(handle);
     return done != 0 ? (int)done : why;
 }
 
@@ -61,15 +82,17 @@ int gmk_submit_to(gmk_kernel_t *handle, gmk_task_t *t, uint32_t worker)
 {
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = go_in(handle, 1, &seq, &rc);
+    gmki_kernel_t *k = gmki_go_in(handle, 1, &seq, &rc);
 
     if (k == NULL)
         return rc;
     rc = worker < k->cfg.n_workers ? gmki_check_task(&k->core.sched, t) : (int)GMK_E_INVALID;
+    if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0)
+        rc = GMK_E_INVALID;
     if (rc == GMK_OK)
         rc = gmki_send_worker(gmki_outside(k), t, worker, seq);
     gmki_answer(gmki_outside(k), t, rc);
-    come_out(handle);
+    gmki_come_out(handle);
     return rc;
 }
 
@@ -81,17 +104,19 @@ static int submit_timer(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns,
     uint64_t due = delay_ns < GMKI_NEVER - 1 - now ? now + delay_ns : GMKI_NEVER - 1;
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = go_in(handle, 1, &seq, &rc);
+    gmki_kernel_t *k = gmki_go_in(handle, 1, &seq, &rc);
 
     if (k == NULL)
         return rc;
     rc = gmki_check_task(&k->core.sched, t);
     if (tick != NULL)
         due = gmki_tick_widen(&k->core.sched, now, *tick);
-    if (rc == GMK_OK)
+    if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0)
+        rc = tick != NULL ? gmki_det_direct(gmki_outside(k), t, due) : (int)GMK_E_INVALID;
+    else if (rc == GMK_OK)
         rc = gmki_set_timer(gmki_outside(k), t, due, tick != NULL, seq);
     gmki_answer(gmki_outside(k), t, rc);
-    come_out(handle);
+    gmki_come_out(handle);
     return rc;
 }
 
@@ -109,7 +134,7 @@ void gmk_tick_advance(gmk_kernel_t *handle)
 {
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = go_in(handle, 0, &seq, &rc);
+    gmki_kernel_t *k = gmki_go_in(handle, 0, &seq, &rc);
 
     if (k == NULL)
         return;
@@ -119,7 +144,7 @@ void gmk_tick_advance(gmk_kernel_t *handle)
         gmki_wake_one(&k->core.sched);
     else if (!k->core.sched.manual_ticks && gmki_evq_next_ns(&k->core.sched) != GMKI_NEVER)
         gmki_wake_keeper(&k->core.sched);
-    come_out(handle);
+    gmki_come_out(handle);
 }
 
 uint32_t gmk_tick_now(const gmk_kernel_t *handle)
@@ -130,8 +155,10 @@ uint32_t gmk_tick_now(const gmk_kernel_t *handle)
 }
 
 /* In this order: an event that comes due in between leaves a worker awake. */
-static bool at_rest(const gmk_sched_t *s)
+static bool at_rest(gmki_kernel_t *k)
 {
+    const gmk_sched_t *s = &k->core.sched;
+
     return !gmki_evq_due(s, gmk_hal_now_ns()) && gmki_all_parked(s);
 }
 
@@ -143,7 +170,7 @@ static bool gate_open(const gmki_kernel_t *k)
 }
 
 /* One waiter parks; others, which are rare, look again and again. */
-int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
+int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool outside)
 {
     gmk_sched_t *s = &k->core.sched;
     uint64_t start = gmk_hal_now_ns();
@@ -156,7 +183,7 @@ int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
         uint64_t spent = gmk_hal_now_ns() - start;
         uint32_t nobody = 0;
 
-        rc = at_rest(s) ? GMK_OK : (int)GMK_E_TIMEOUT;
+        rc = met(k) ? GMK_OK : (int)GMK_E_TIMEOUT;
         if (rc == GMK_OK || spent >= timeout_ns)
             break;
         rc = GMK_E_HALTING;
@@ -174,16 +201,21 @@ int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
     return rc;
 }
 
+int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
+{
+    return gmki_wait_for(k, at_rest, timeout_ns, outside);
+}
+
 int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
 {
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = go_in(handle, 0, &seq, &rc);
+    gmki_kernel_t *k = gmki_go_in(handle, 0, &seq, &rc);
 
     if (k == NULL)
         return rc;
     rc = gmki_wait_rest(k, timeout_ns, true);
-    come_out(handle);
+    gmki_come_out(handle);
     return rc;
 }
 
@@ -225,7 +257,7 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
     uint32_t seq;
     int rc;
 
-    k = storage != NULL ? go_in(handle, 0, &seq, &rc) : NULL;
+    k = storage != NULL ? gmki_go_in(handle, 0, &seq, &rc) : NULL;
     if (k == NULL)
         return NULL;
     a = free_agent(k);
@@ -239,7 +271,7 @@ gmk_ctx_t *gmk_host_attach(gmk_kernel_t *handle, gmk_host_t *storage)
         a->ctx.tick = (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns());
         a->obs.now = gmk_hal_now_ns();
     }
-    come_out(handle);
+    gmki_come_out(handle);
     return a != NULL ? &a->ctx : NULL;
 }
 
@@ -253,7 +285,7 @@ int gmk_host_detach(gmk_host_t *storage)
 
     if (h == NULL || h->agent == NULL)
         return GMK_E_INVALID;
-    k = go_in(h->handle, 0, &seq, &rc);
+    k = gmki_go_in(h->handle, 0, &seq, &rc);
     same = k != NULL && h->k == k && h->born == ((gmki_handle_t *)h->handle)->born;
     if (same) {
         gmk_hal_lock_acquire(&k->lock);
@@ -261,7 +293,7 @@ int gmk_host_detach(gmk_host_t *storage)
         gmk_hal_lock_release(&k->lock);
     }
     if (k != NULL)
-        come_out(h->handle);
+        gmki_come_out(h->handle);
     h->agent = NULL;
     return same ? GMK_OK : (int)GMK_E_INVALID;
 }

@@ -118,6 +118,7 @@ bool gmki_evq_due(const gmk_sched_t *s, uint64_t now_ns)
     uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV); /* sync: evq.next */
     uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
 
+    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV)); /* sync: det.ready */
     return wall <= now_ns || (tick != GMKI_NEVER && tick <= gmki_tick(s, now_ns)) ||
            gmki_tick_owed(s, now_ns);
 }
@@ -128,6 +129,7 @@ uint64_t gmki_evq_next_ns(const gmk_sched_t *s)
     uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
     uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV);     /* sync: sched.tick */
 
+    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV)); /* sync: det.ready */
     if (gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0) /* sync: sched.watched */
         tick = gmk_min64(tick, gmk_load_acq(&s->ticks_told, GMK_DEV) + 1); /* sync: sched.told */
     if (tick == GMKI_NEVER)

@@ -64,6 +64,8 @@ int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem)
     s->spin_ns = cfg->spin_ns != 0 ? cfg->spin_ns : GMK_SPIN_NS;
     s->park_timeout_ns = cfg->park_timeout_ns != 0 ? cfg->park_timeout_ns : GMK_HAL_FOREVER;
     s->boot_ns = gmk_hal_now_ns();
+    s->no_tick = GMKI_NEVER;
+    s->det_ready = &s->no_tick;
     for (uint32_t i = 0; i < GMKI_TYPES; i++)
         s->type_handler[i] = GMKI_NO_HANDLER;
     gmk_hal_park_init(&s->quiet);

@@ -101,6 +101,9 @@ struct gmk_sched {
     void (*give_up)(gmki_agent_t *a, const gmk_cell_t *c); /* the same: no memory to go on */
     bool (*is_serial)(const gmk_sched_t *s, uint16_t sub);
     bool (*hosts_inside)(const gmk_sched_t *s, const gmki_agent_t *me); /* attached threads */
+    void (*begin_ticks)(gmki_agent_t *a); /* deterministic ones that are due */
+    const gmk_a64_t *det_ready; /* the earliest that may begin; GMKI_NEVER: none */
+    gmk_a64_t no_tick;          /* what it points to without such work */
     void (*tell_ticks)(gmki_agent_t *a); /* a tick has passed that somebody listens to */
     void *owner;
 
@@ -141,6 +144,7 @@ struct gmki_agent {
     void *group;       /* serial group being drained, null for direct and parallel work */
     bool in_task;      /* ctx.task stands in a cell */
     uint64_t chan_gap; /* messages lost before the current one */
+    uint64_t det_due; /* a deterministic task asked for a retry in this tick */
     uint32_t error_reason; /* of the current one, in a channel's error handler */
     gmki_obs_t obs;
     gmki_cache_t cache;

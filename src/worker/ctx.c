@@ -18,6 +18,17 @@ static GMK_NOINLINE int emit_host(gmki_agent_t *a, gmk_task_t *t)
     return rc;
 }
 
+static GMK_NOINLINE int emit_deterministic(gmki_agent_t *a, gmk_task_t *t, uint64_t due)
+{
+    int rc;
+
+    if (!gmki_enter(a))
+        return GMK_E_HALTING;
+    rc = gmki_answer(a, t, gmki_det_direct(a, t, due));
+    gmki_leave(a);
+    return rc;
+}
+
 int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
 {
     gmki_agent_t *a;
@@ -29,6 +40,8 @@ int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
     rc = gmki_check_task(a->sched, t);
     if (GMK_UNLIKELY(rc != GMK_OK))
         return gmki_answer(a, t, rc);
+    if (GMK_UNLIKELY((t->flags & GMK_TF_DETERMINISTIC) != 0))
+        return emit_deterministic(a, t, 0);
     if (GMK_LIKELY(a->wq != NULL))
         return gmki_spawn(a, t);
     return emit_host(a, t);
@@ -43,6 +56,8 @@ int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)
         return GMK_E_INVALID;
     a = ctx->agent;
     rc = gmki_check_task(a->sched, t);
+    if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0)
+        rc = GMK_E_INVALID; /* bound to a worker, it would not run in order */
     if (rc != GMK_OK)
         return gmki_answer(a, t, rc);
     if (!gmki_enter(a))
@@ -57,8 +72,12 @@ static int set_timer(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t due, bool is_tick)
     gmki_agent_t *a = ctx->agent;
     int rc = gmki_check_task(a->sched, t);
 
+    if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0 && !is_tick)
+        rc = GMK_E_INVALID; /* the clock has no place in its order */
     if (rc != GMK_OK)
         return gmki_answer(a, t, rc);
+    if (t->flags & GMK_TF_DETERMINISTIC)
+        return emit_deterministic(a, t, due);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
     rc = gmki_answer(a, t, gmki_set_timer(a, t, due, is_tick, 0));

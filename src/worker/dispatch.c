@@ -11,9 +11,8 @@ static gmki_chan_t *error_box(gmk_chan_reg_t *r, const gmk_cell_t *c)
     const gmki_chan_t *ch;
     uint32_t box;
 
-    if (c->sub == 0)
+    if (c->task.channel == 0 || (ch = gmki_chan_at(r, c->task.channel)) == NULL)
         return NULL;
-    ch = r->subs[c->sub]->chan;
     box = gmk_load_acq(&ch->errors, GMK_DEV); /* sync: chan.errors */
     return box != 0 && ch->kind == GMKI_CHAN_USER ? gmki_chan_get(r, box) : NULL;
 }
@@ -49,13 +48,20 @@ void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c)
         gmki_parallel_ended(a, r, r->subs[c->sub]);
 }
 
+/* The tick that the current task runs in. */
+static uint64_t tick_of(const gmki_agent_t *a, const gmki_core_t *k)
+{
+    return gmki_det_current(&k->det, a) != NULL ? k->det.tick
+                                                : gmki_tick(a->sched, a->obs.now);
+}
+
 static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
                                         uint32_t reason_and_code)
 {
     uint32_t handler = gmki_current(a);
 
     gmki_hrow_add(a, handler, GMKI_HROW_FAILED);
-    if (gmki_poison_count(&k->mods, handler, gmki_tick(a->sched, a->obs.now)))
+    if (gmki_poison_count(&k->mods, handler, tick_of(a, k)))
         gmki_trace(&a->obs, POISON, &c->task, k->mods.handlers[handler].type,
                    GMK_POISON_RATE + 1);
     gmki_fail(a, k, c, reason_and_code);
@@ -81,7 +87,7 @@ static enum gmki_outcome yielded(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 
 static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
-    uint64_t tick = gmki_tick(a->sched, a->obs.now);
+    uint64_t tick = tick_of(a, k);
     uint64_t delay = GMK_RETRY_MAX_TICKS;
 
     if (c->retries >= GMK_MAX_RETRIES)
@@ -92,6 +98,10 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
     gmki_hrow_add(a, gmki_current(a), GMKI_HROW_RETRIES);
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_TASKS_RETRIED, 1);
     gmki_trace_task(&a->obs, TASK_RETRY, &c->task, a->obs.agent, c->task.seq);
+    if (gmki_det_current(&k->det, a) != NULL) {
+        a->det_due = tick + delay;
+        return GMKI_LATER;
+    }
     /* A still tick never comes due; a full event queue must not lose the task. */
     if ((a->sched->manual_ticks && tick == 0) || !gmki_place_event(a, c, tick + delay, true))
         return GMKI_AGAIN;

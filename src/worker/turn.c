@@ -268,12 +268,26 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
         gmki_group_end(r, g);
 }
 
+/* The module's part of a tick goes before new messages. */
+static void run_deterministic(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+{
+    uint32_t n = gmki_det_run(a, k, g, t->budget);
+
+    t->ran += n;
+    t->budget -= n;
+    t->more = n != 0 || t->more; /* until a turn finds no more */
+    if (gmk_lq_count(&g->outbox) != 0)
+        t->budget = 0;
+}
+
 static void serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
 {
     if (!g->extra && !gmki_outbox_flush(a, &k->chan, g, &t->blocked))
         return;
     if (!g->extra)
         run_resumed(a, k, g, t);
+    if (!g->extra)
+        run_deterministic(a, k, g, t);
     run_subs(a, k, g, t);
     if (g->extra)
         return;

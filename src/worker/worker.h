@@ -14,6 +14,7 @@ typedef struct gmki_core {
     gmk_sched_t sched;
     gmk_chan_reg_t chan;
     gmki_mod_reg_t mods;
+    gmki_det_t det;
     gmk_alloc_t mem;
 } gmki_core_t;
 
@@ -35,6 +36,15 @@ void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c); /* begun, and no memory
 uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget);
 void gmki_return_message(gmki_agent_t *a, const gmk_cell_t *c);
 bool gmki_is_serial(const gmk_sched_t *s, uint16_t sub);
+
+/* deterministic.c */
+int gmki_det_targets(void *core, const gmk_cell_t *cell, gmki_det_target_t *to);
+void gmki_det_begun(void *core, gmki_agent_t *a, gmk_cell_t *cell, uint32_t n);
+/* A deterministic task, checked, for a tick (0: the next). */
+int gmki_det_direct(gmki_agent_t *a, const gmk_task_t *t, uint64_t due);
+/* Runs a module's part of the open tick while its token is held; returns how many ran. */
+uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget);
+void gmki_det_begin_ticks(gmki_agent_t *a);
 
 /* step.c */
 uint32_t gmki_worker_step(gmki_agent_t *a, gmki_core_t *k);
