@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT
+ * Deterministic work in a whole kernel: the same results and trace hash on any number of
+ * workers, ticks that begin and end, recording and replay.
+ * Floor: tests. Source: SPEC DET-1 to DET-9, CH-54, ACC-7; ARCHITECTURE R15. */
+#include "kernel_env.h"
+
+#include "ggmk/sdk.h"
+
+enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN };
+#define TICKS 12u
+#define RECORD_BYTES (256u << 10)
+
+typedef struct part {
+    uint64_t sum; /* over what it saw, in order */
+    uint64_t n;
+    gmk_a32_t inside;
+} part_t;
+
+static struct det {
+    gmk_kernel_t k;
+    gmk_host_t host;
+    gmk_ctx_t *ctx;
+    part_t part[4]; /* source, left, right, sink */
+    gmk_a64_t broken;
+    uint64_t hash;
+    uint32_t n_ticks;
+} det;
+
+static uint8_t record_bytes[RECORD_BYTES];
+static size_t record_n, record_at, record_cap;
+
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 31;
+    x *= 0x7fb5d329728ea185ull;
+    x ^= x >> 27;
+    return x * 0x81dadef4bc2dd44dull;
+}
+
+static void broken(void) { gmk_add_rlx(&det.broken, 1, GMK_DEV); } /* relaxed: a count */
+
+static void saw(part_t *p, gmk_ctx_t *ctx)
+{
+    const gmk_task_t *t = ctx->task;
+
+    if (gmk_add_rlx(&p->inside, 1, GMK_DEV) != 0) /* relaxed: it must order nothing */
+        broken();
+    p->sum = mix(p->sum + t->meta0 + t->meta1 * 3 + t->type * 5 + t->seq * 7 + ctx->tick * 11);
+    if (t->payload_len != 0)
+        p->sum = mix(p->sum + *(const uint8_t *)(uintptr_t)t->payload_ptr);
+    p->n++;
+    gmk_hal_relax();
+    gmk_sub_rlx(&p->inside, 1, GMK_DEV); /* relaxed: as above */
+}
+
+static int send(gmk_ctx_t *ctx, const char *name, gmk_task_t t)
+{
+    return gmk_chan_emit(ctx, (uint32_t)gmk_chan_find(ctx, name), &t);
+}
+
+/* Emits to both sides, and itself for a later tick; yields, retries or fails now and then. */
+static int on_in(gmk_ctx_t *ctx)
+{
+    uint64_t dna = ctx->task->meta0;
+    gmk_task_t later = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC | (uint16_t)(dna & 3)};
+
+    saw(&det.part[0], ctx);
+    if ((dna & 0x70) == 0 && ctx->task->yield_count < 2) {
+        gmk_yield(ctx);
+        return GMK_OK;
+    }
+    if ((dna & 0x700) == 0 && gmk_retries(ctx) < 2)
+        return GMK_RETRY;
+    for (uint64_t i = 0; i < (dna >> 12 & 3); i++) {
+        gmk_task_t t = {.type = T_MID, .flags = (uint16_t)(mix(dna + i) & 3), .meta0 = mix(dna + i)};
+
+        if (send(ctx, "det.mid", t) != GMK_OK)
+            broken();
+    }
+    later.meta0 = dna;
+    if ((dna & 0x3000000) == 0 && gmk_emit_at_tick(ctx, &later, ctx->tick + 3) != GMK_OK)
+        broken();
+    return (dna & 0xf0000) == 0 ? GMK_FAIL(4) : GMK_OK;
+}
+
+static int on_mid(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = {.type = T_OUT, .meta0 = mix(ctx->task->meta0)};
+    part_t *p = ctx->user;
+
+    saw(p, ctx);
+    if (ctx->task->meta0 & 1 && send(ctx, "det.out", t) != GMK_OK)
+        broken();
+    return GMK_OK;
+}
+
+static int on_out(gmk_ctx_t *ctx)
+{
+    saw(&det.part[3], ctx);
+    return GMK_OK;
+}
+
+static int on_later(gmk_ctx_t *ctx)
+{
+    saw(&det.part[0], ctx);
+    return GMK_OK;
+}
+
+static int on_plain(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    return GMK_OK;
+}
+
+#define DET_HANDLER(t, f) {.type = (t), .fn = (f), .name = #f, .flags = GMK_HF_DETERMINISTIC}
+#define DET_CHAN(n, d, t, m)                                                                       \
+    {.name = (n), .direction = (d), .msg_type = (t), .mode = (m) | GMK_CHAN_DETERMINISTIC}
+
+static gmk_handler_reg_t source_h[] = {DET_HANDLER(T_IN, on_in), DET_HANDLER(T_LATER, on_later)};
+static gmk_handler_reg_t mid_h[] = {DET_HANDLER(T_MID, on_mid)};
+static gmk_handler_reg_t sink_h[] = {DET_HANDLER(T_OUT, on_out),
+                                     {.type = T_PLAIN, .fn = on_plain, .name = "plain"}};
+static gmk_chan_decl_t source_c[] = {
+    DET_CHAN("det.in", GMK_CHAN_CONSUME, T_IN, GMK_CHAN_P2P),
+    DET_CHAN("det.mid", GMK_CHAN_PRODUCE, T_MID, GMK_CHAN_FANOUT)};
+static gmk_chan_decl_t mid_c[] = {DET_CHAN("det.mid", GMK_CHAN_CONSUME, T_MID, GMK_CHAN_FANOUT),
+                                  DET_CHAN("det.out", GMK_CHAN_PRODUCE, T_OUT, GMK_CHAN_P2P)};
+static gmk_chan_decl_t sink_c[] = {DET_CHAN("det.out", GMK_CHAN_CONSUME, T_OUT, GMK_CHAN_P2P)};
+
+static gmk_module_t mods[] = {
+    {.name = "source", .handlers = source_h, .n_handlers = 2, .channels = source_c, .n_channels = 2},
+    {.name = "left", .handlers = mid_h, .n_handlers = 1, .channels = mid_c, .n_channels = 2},
+    {.name = "right", .handlers = mid_h, .n_handlers = 1, .channels = mid_c, .n_channels = 2},
+    {.name = "sink", .handlers = sink_h, .n_handlers = 2, .channels = sink_c, .n_channels = 1}};
+
+static bool begin(uint32_t workers)
+{
+    gmk_module_t *all[] = {&mods[0], &mods[1], &mods[2], &mods[3]};
+    gmk_boot_cfg_t cfg = {.arena_size = (size_t)8 << 20,
+                          .n_workers = workers,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS,
+                          .spin_ns = 2000};
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    mods[1].user = &det.part[1];
+    mods[2].user = &det.part[2];
+    if (!kit_boot_mods(&det.k, &cfg, all, 4))
+        return false;
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    return gmk_test_assert(det.ctx != NULL);
+}
+
+static void tick(void)
+{
+    gmk_tick_advance(&det.k);
+    gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK);
+    det.n_ticks++;
+}
+
+/* Input of a tick, drawn from a seed: messages, with and without payload, and direct tasks. */
+static void input(uint64_t seed)
+{
+    for (uint32_t i = 0; i < 5 + (mix(seed) & 7); i++) {
+        uint64_t dna = mix(seed * 31 + i);
+        gmk_task_t t = {.type = T_IN, .flags = (uint16_t)(dna >> 3 & 3), .meta0 = dna};
+        uint8_t *p;
+
+        if ((dna & 0x8) != 0 && (p = gmk_payload_alloc(det.ctx, 40)) != NULL) {
+            *p = (uint8_t)dna;
+            gmk_task_set_payload(&t, p);
+        }
+        if ((dna & 0x4) == 0) {
+            gmk_test_assert_eq(send(det.ctx, "det.in", t), GMK_OK);
+        } else {
+            t.flags |= GMK_TF_DETERMINISTIC;
+            gmk_test_assert_eq(dna & 0x2 ? gmk_emit(det.ctx, &t) : gmk_submit(&det.k, &t), GMK_OK);
+        }
+    }
+}
+
+static void end(void)
+{
+    det.hash = gmk_trace_hash(&det.k);
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    kit_halt(&det.k);
+    gmk_test_assert_eq(gmk_load_acq(&det.broken, GMK_DEV), 0); /* sync: test.kit */
+}
+
+static void run_all(uint64_t seed)
+{
+    for (uint32_t t = 0; t < TICKS; t++) {
+        input(seed + t);
+        tick();
+    }
+    for (uint32_t t = 0; t < 40; t++) /* back-offs and what was put off come to their end */
+        tick();
+}
+
+/* ACC-7, DET-1, DET-2, DET-7, DET-9: identical results and hash for any number of workers. */
+GMK_TEST(det_same_results_and_hash_on_any_number_of_workers)
+{
+    static const uint32_t workers[] = {1, 1, 2, 3, 8};
+    struct det first = {.hash = 0};
+    uint64_t seed = gmk_test_seed() * 1000;
+
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(workers); i++) {
+        GMK_REQUIRE(begin(workers[i]));
+        run_all(seed);
+        end();
+        if (i == 0)
+            first = det;
+        gmk_test_assert_gt(det.part[3].n, 0);
+        gmk_test_assert_ne(det.hash, 0);
+        gmk_test_assert_eq(det.hash, first.hash);
+        for (uint32_t p = 0; p < 4; p++) {
+            gmk_test_assert_eq(det.part[p].sum, first.part[p].sum);
+            gmk_test_assert_eq(det.part[p].n, first.part[p].n);
+        }
+    }
+    GMK_REQUIRE(begin(2));
+    run_all(seed + 1);
+    end();
+    gmk_test_assert_ne(det.hash, first.hash); /* other input, other hash */
+}
+
+/* DET-4, DET-5, CH-54: what comes during a tick waits for the next one; nothing runs
+ * without an advance. */
+GMK_TEST(det_emission_lands_in_the_next_tick)
+{
+    gmk_task_t t = {.type = T_MID, .meta0 = 1};
+    gmk_audit_report_t books;
+
+    GMK_REQUIRE(begin(2));
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    GMK_REQUIRE(kit_idle(&det.k));
+    gmk_test_assert_eq(det.part[1].n, 0);
+    gmk_test_assert_eq(gmk_audit(&det.k, &books), GMK_OK);
+    gmk_test_assert_eq(books.queued, 1);
+    tick();
+    gmk_test_assert_eq(det.part[1].n, 1);
+    gmk_test_assert_eq(det.part[2].n, 1);
+    gmk_test_assert_eq(det.part[3].n, 0);
+    tick();
+    gmk_test_assert_eq(det.part[3].n, 2);
+    gmk_test_assert_eq(gmk_audit(&det.k, &books), GMK_OK);
+    gmk_test_assert_eq(books.queued, 0);
+    end();
+}
+
+/* DET-6: a deterministic task or channel wants a handler that may be one. */
+GMK_TEST(det_refuses_what_cannot_be_deterministic)
+{
+    gmk_task_t t = {.type = T_PLAIN, .flags = GMK_TF_DETERMINISTIC};
+    gmk_task_t in = {.type = T_IN, .flags = GMK_TF_DETERMINISTIC};
+    gmk_chan_decl_t c = DET_CHAN("det.plain", GMK_CHAN_CONSUME, T_PLAIN, GMK_CHAN_P2P);
+    gmk_module_t m = {
+        .name = "plain", .handlers = &sink_h[1], .n_handlers = 1, .channels = &c, .n_channels = 1};
+    gmk_module_t *one = &m;
+    gmk_kernel_t k;
+
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_emit(det.ctx, &t), GMK_E_WIRING);
+    gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_E_WIRING);
+    gmk_test_assert_eq(gmk_emit_to(det.ctx, &in, 0), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_emit_after(det.ctx, &in, 5), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_submit_to(&det.k, &in, 0), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_submit_after(&det.k, &in, 5), GMK_E_INVALID);
+    end();
+    gmk_test_assert_eq(gmk_boot(&k, NULL, &one, 1), GMK_E_WIRING);
+}
+
+/* R8, DET-4: halt dead-letters what no tick will run, and the books balance. */
+GMK_TEST(det_halt_accounts_for_work_of_later_ticks)
+{
+    gmk_audit_report_t r;
+
+    GMK_REQUIRE(begin(2));
+    input(7);
+    tick();
+    input(8);
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, &r), GMK_OK);
+    gmk_test_assert(r.balanced);
+    gmk_test_assert_gt(r.dead, 0);
+    gmk_test_assert_eq(r.payloads_live, 0);
+}
+
+/* Recording. -------------------------------------------------------------------------- */
+
+static int write_bytes(void *arg, const void *bytes, size_t n)
+{
+    (void)arg;
+    if (n > record_cap - record_n)
+        return -1;
+    gmk_hal_memcpy(record_bytes + record_n, bytes, n);
+    record_n += n;
+    return 0;
+}
+
+static int64_t read_bytes(void *arg, void *bytes, size_t n)
+{
+    uint64_t *rand = arg;
+
+    n = gmk_min64(n, 1 + mix(++*rand) % 300);
+    n = gmk_min64(n, record_n - record_at);
+    gmk_hal_memcpy(bytes, record_bytes + record_at, n);
+    record_at += n;
+    return (int64_t)n;
+}
+
+static bool make_recording(uint32_t workers)
+{
+    uint32_t fault = 99;
+
+    record_n = 0;
+    record_cap = RECORD_BYTES;
+    if (!begin(workers))
+        return false;
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_E_BUSY);
+    run_all(gmk_test_seed());
+    gmk_test_assert_eq(gmk_record_stop(&det.k, &fault), GMK_OK);
+    gmk_test_assert_eq(fault, GMK_RECORD_SOUND);
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_E_NOT_FOUND);
+    end();
+    return true;
+}
+
+/* DET-7, DET-8, ACC-7: a recording replays to the same hash and results, whatever the
+ * number of workers. */
+GMK_TEST(det_recording_replays_on_any_number_of_workers)
+{
+    static const uint32_t workers[] = {1, 2, 8};
+    struct det first;
+
+    GMK_REQUIRE(make_recording(2));
+    first = det;
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(workers); i++) {
+        gmk_replay_report_t report = {.fault = 99};
+        uint64_t rand = i;
+
+        record_at = 0;
+        GMK_REQUIRE(begin(workers[i]));
+        gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_OK);
+        gmk_test_assert_eq(report.hash, first.hash);
+        gmk_test_assert_eq(report.fault, GMK_RECORD_SOUND);
+        gmk_test_assert_gt(report.n_inputs, TICKS);
+        end();
+        gmk_test_assert_eq(det.hash, first.hash);
+        for (uint32_t p = 0; p < 4; p++)
+            gmk_test_assert_eq(det.part[p].sum, first.part[p].sum);
+    }
+}
+
+/* DET-7: a handler that acts otherwise than it did is found out, at its tick. */
+GMK_TEST(det_replay_names_the_tick_where_it_diverges)
+{
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    GMK_REQUIRE(make_recording(1));
+    record_at = 0;
+    GMK_REQUIRE(begin(1));
+    sink_h[0].fn = on_plain;  /* the same events: not seen */
+    mid_h[0].fn = on_plain;   /* sends nothing on: seen */
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    kit_halt(&det.k);
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report),
+                       GMK_E_DIVERGED);
+    gmk_test_assert_gt(report.tick, 1);
+    gmk_test_assert_lt(report.tick, TICKS);
+    mid_h[0].fn = on_mid;
+    sink_h[0].fn = on_out;
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, NULL), GMK_OK);
+}
+
+/* R15: a damaged or cut recording, a full disk, a kernel that is not fresh: each is said. */
+GMK_TEST(det_replay_says_what_is_wrong_with_a_recording)
+{
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+    uint32_t fault = 0;
+    size_t whole;
+
+    GMK_REQUIRE(make_recording(1));
+    whole = record_n;
+    GMK_REQUIRE(begin(1));
+    record_at = 0;
+    record_n = whole - 1;
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_E_RECORD);
+    gmk_test_assert_eq(report.fault, GMK_RECORD_TRUNCATED);
+    record_at = 0;
+    record_n = whole;
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_E_BUSY);
+    gmk_test_assert_eq(gmk_replay(NULL, read_bytes, &rand, 1, &report), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_replay(&det.k, NULL, NULL, 1, &report), GMK_E_INVALID);
+    end();
+    record_n = 0;
+    record_cap = 200;
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    input(3);
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, &fault), GMK_E_RECORD);
+    gmk_test_assert_eq(fault, GMK_RECORD_WRITE_FAILED);
+    gmk_test_assert_gt(gmk_metric_get(&det.k, GMK_METRIC_RECORD_FAILS), 0);
+    for (uint32_t t = 0; t < 40; t++)
+        tick();
+    end();
+}
