@@ -211,14 +211,14 @@ GMK_TEST(chan_sink_beside_modules)
     part_act(&part[0], 0, act_part_sub);
     gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &box[0].sink), GMK_OK);
     gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &box[1].sink), GMK_OK);
-    gmk_test_assert_eq(env_burst(&env, 0, 60, true), 60);
+    gmk_test_assert_eq(env_burst(&env, 0, 50, true), 50);
     env_idle(&env);
-    part_check(&part[0], 60, 0);
-    gmk_test_assert_eq(box[0].n, 60);
-    gmk_test_assert_eq(box[1].n, 60);
-    gmk_test_assert_eq(env_live(&env), 60);
+    part_check(&part[0], 50, 0);
+    gmk_test_assert_eq(box[0].n, 50);
+    gmk_test_assert_eq(box[1].n, 50);
+    gmk_test_assert_eq(env_live(&env), 50);
     box_check(&box[0], 1);
-    gmk_test_assert_eq(env_live(&env), 60); /* the other sink has its own references */
+    gmk_test_assert_eq(env_live(&env), 50); /* the other sink has its own references */
     box_check(&box[1], 1);
     gmk_test_assert_eq(env_live(&env), 0);
     env_end(&env);
