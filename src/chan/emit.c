@@ -204,6 +204,7 @@ static int refuse(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, cons
     cell.task = *t;
     cell.task.flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
     cell.task.payload_ptr = 0;
+    cell.task.payload_len = 0;
     cell.task.channel = gmki_chan_id(c);
     gmki_count(&a->obs, t->tenant, GMK_METRIC_TASKS_REJECTED, 1);
     gmki_report(a, r, GMK_CHAN_SYS_DROPPED, &cell, GMK_ERR_TYPE_MISMATCH);
