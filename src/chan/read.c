@@ -196,7 +196,9 @@ int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t 
             gmki_sub_set_acked(s, from);
     }
     gmk_hal_lock_release(&c->lock);
-    if (rc == GMK_OK)
-        gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
-    return rc;
+    if (rc != GMK_OK)
+        return rc;
+    gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
+    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    return GMK_OK;
 }
