@@ -380,9 +380,10 @@ GMK_TEST(chan_unsub_from_fanout_dead_letters_what_was_not_begun)
     env_idle(&env);
     part_act(&part[0], 0, act_part_unsub);
     gmk_test_assert_eq(chan_info(&env, env.chan).n_subs, 1);
+    plug_out(&env);
     for (uint64_t i = 10; i < 50; i++) /* it holds nobody up */
         env_send(&env, env.chan, part_payload(env.ctx, T_MSG, i));
-    plug_out(&env);
+    env_idle(&env);
     part_check(&part[0], 3, 0);
     part_check(&part[1], 50, 0);
     gmk_test_assert_eq(watch.by_reason[GMK_ERR_NO_SUBSCRIBER], 7);
