@@ -27,6 +27,7 @@
 #define GMKI_MAX_SUBS 4096u /* subscriptions and P2P cursors of a kernel at one time */
 #define GMKI_ANY_TYPE 0u
 #define GMKI_MAX_SLOTS (1u << 24)
+#define GMKI_END_UNKNOWN UINT64_MAX
 #define GMKI_ERROR_SLOTS 256u /* of a channel's mailbox for failed messages */
 #define GMKI_TYPE_ERROR_HANDLER 255u /* dispatch entries made by gmk_chan_on_error */
 
@@ -71,7 +72,7 @@ typedef struct gmki_sub {
     uint32_t handler;
     uint32_t module;
     uint32_t next_free;
-    uint64_t end;    /* leaving: first position that is not for it */
+    gmk_a64_t end;   /* leaving: first position that is not for it, or GMKI_END_UNKNOWN */
     uint32_t reason; /* leaving: of the dead letters; GMK_ERR_NONE: P2P, they stay */
     /* The token holder's own; atomic where others read. */
     gmk_a64_t expected; /* where the cursor stands if nobody skipped */
@@ -181,7 +182,9 @@ int gmki_chan_sink_ready(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id,
                          const gmk_chan_sink_t *sink);
 gmki_group_t *gmki_group_make(gmk_chan_reg_t *r, uint32_t module, bool extra);
 gmki_sub_t *gmki_sub_make(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t slot); /* lock held */
-void gmki_sub_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint32_t reason);
+/* The live ones of c in a set of slots leave together: no message is for some of them only. */
+void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t set,
+                     uint32_t reason);
 void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s); /* lock held */
 /* The drainer has settled what a leaving subscription had left. */
 void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s);
@@ -301,12 +304,26 @@ GMK_FN uint32_t gmki_chan_id(const gmki_chan_t *c)
 
 GMK_FN uint64_t gmki_chan_tail(const gmki_chan_t *c) { return gmk_credit_tail(&c->ring, GMK_DEV); }
 
+/* First position that is not for s; 0: it takes nothing more, or that is being found out.
+ * pre: asked after the look at a message's turn word. Who leaves says so before the ring
+ * lets it go, so whoever sees a message that is not for s sees it leaving, too. */
+GMK_FN uint64_t gmki_sub_limit(const gmki_sub_t *s)
+{
+    uint64_t end;
+
+    if (gmki_sub_state(s) != GMKI_SUB_LEAVING)
+        return GMKI_END_UNKNOWN;
+    end = s->reason != GMK_ERR_NONE ? gmk_load_acq(&s->end, GMK_DEV) : 0; /* sync: chan.end */
+    return end != GMKI_END_UNKNOWN ? end : 0;
+}
+
 /* Messages that a subscription has not begun. */
 GMK_FN uint64_t gmki_sub_lag(const gmki_sub_t *s)
 {
     bool leaving = gmki_sub_state(s) == GMKI_SUB_LEAVING && s->reason != GMK_ERR_NONE;
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
-    uint64_t end = leaving ? s->end : gmki_chan_tail(s->chan);
+    uint64_t end = leaving ? gmk_load_acq(&s->end, GMK_DEV) /* sync: chan.end */
+                           : gmki_chan_tail(s->chan);
 
     return end > next ? end - next : 0;
 }

@@ -161,7 +161,8 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
         gmki_accept(a, cells[i].task.tenant, deliveries - 1);
         gmki_count(&a->obs, cells[i].task.tenant, GMK_METRIC_CHAN_EMITS, 1);
         gmk_cell_copy(cell, &cells[i]);
-        cell->task.channel = gmki_chan_id(c);
+        if (GMK_LIKELY(c->kind != GMKI_CHAN_ERRORS)) /* there the failed task stays as it was */
+            cell->task.channel = gmki_chan_id(c);
         cell->task.flags |= GMK_TF_CHANNEL_MSG;
         gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
                         cell->task.seq);
@@ -204,6 +205,7 @@ static int refuse(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, cons
     cell.task = *t;
     cell.task.flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
     cell.task.payload_ptr = 0;
+    cell.task.payload_len = 0;
     cell.task.channel = gmki_chan_id(c);
     gmki_count(&a->obs, t->tenant, GMK_METRIC_TASKS_REJECTED, 1);
     gmki_report(a, r, GMK_CHAN_SYS_DROPPED, &cell, GMK_ERR_TYPE_MISMATCH);

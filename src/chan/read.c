@@ -8,22 +8,15 @@
  * Source: SPEC CH-10, CH-17 to CH-21, V-39, V-47; ARCHITECTURE R4, R5. */
 #include "chan/chan.h"
 
-static bool leaving(const gmki_sub_t *s)
-{
-    return gmki_sub_state(s) == GMKI_SUB_LEAVING;
-}
-
 /* How many messages stand ready at position next, at most n. */
 static uint32_t ready_at(const gmki_sub_t *s, uint64_t next, uint32_t n)
 {
     const gmki_chan_t *c = s->chan;
+    uint64_t limit;
 
-    if (leaving(s)) {
-        if (s->reason == GMK_ERR_NONE)
-            return 0;
-        n = (uint32_t)gmk_min64(n, s->end > next ? s->end - next : 0);
-    }
-    return gmk_credit_ready(c->cells, c->cap - 1, GMK_CELL_STRIDE, (uint32_t)next, n, GMK_DEV);
+    n = gmk_credit_ready(c->cells, c->cap - 1, GMK_CELL_STRIDE, (uint32_t)next, n, GMK_DEV);
+    limit = gmki_sub_limit(s);
+    return (uint32_t)gmk_min64(n, limit > next ? limit - next : 0);
 }
 
 static void copy_out(const gmki_sub_t *s, gmk_cell_t *out, uint64_t pos)
@@ -163,7 +156,8 @@ void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
 
     /* With the count at 0 the record may become another subscription's: then its state
      * says nothing, and a notice too many does no harm. */
-    if (gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1 && leaving(s)) /* sync: chan.flight */
+    if (gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1 && /* sync: chan.flight */
+        gmki_sub_state(s) == GMKI_SUB_LEAVING)
         gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
 }
 
@@ -202,7 +196,9 @@ int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t 
             gmki_sub_set_acked(s, from);
     }
     gmk_hal_lock_release(&c->lock);
-    if (rc == GMK_OK)
-        gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
-    return rc;
+    if (rc != GMK_OK)
+        return rc;
+    gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
+    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    return GMK_OK;
 }

@@ -257,6 +257,7 @@ int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const g
 static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
 {
     uint64_t left = 0;
+    uint32_t live = 0;
 
     gmk_store_rel(&c->state, GMKI_CHAN_CLOSED, GMK_DEV); /* sync: chan.open */
     c->n_left = gmk_popcount32(c->taken);
@@ -266,10 +267,11 @@ static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
 
         left += gmki_sub_lag(s);
         if (state == GMKI_SUB_LIVE)
-            gmki_sub_leave(a, r, s, GMK_ERR_CLOSED);
+            live |= 1u << s->slot;
         else if (state == GMKI_SUB_DETACHED)
             gmki_sub_gone(a, r, s);
     }
+    gmki_subs_leave(a, r, c, live, GMK_ERR_CLOSED);
     gmki_trace(&a->obs, CHAN_CLOSE, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), (uint32_t)left);
     gmki_chan_room(a, r, c); /* who waits for room finds it closed */
 }

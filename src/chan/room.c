@@ -131,28 +131,33 @@ static bool give_kept(gmki_agent_t *a, gmki_chan_t *c)
 
 /* Drop-slow. ------------------------------------------------------------------------- */
 
-/* Moves the slowest cursor on by up to n and copies what it skipped. pre: c's lock.
- * returns: how many; 0: its owner is copying, or a message there is being written. */
-static uint32_t skip(gmki_chan_t *c, gmki_sub_t *s, uint32_t n, gmk_cell_t *out)
+/* Moves the slowest cursor on by up to n and copies what it skipped of its own; of one that
+ * leaves, the last may be for others. pre: c's lock.
+ * returns: how far; 0: its owner is copying, or a message there is being written. */
+static uint32_t skip(gmki_chan_t *c, gmki_sub_t *s, uint32_t n, gmk_cell_t *out, uint32_t *lost)
 {
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
     uint32_t k = gmk_credit_ready(c->cells, c->cap - 1, GMK_CELL_STRIDE, (uint32_t)next,
                                   gmk_min32(n, SKIP_MAX), GMK_DEV);
+    uint64_t limit = gmki_sub_limit(s);
 
-    if (k == 0 || !gmk_cursor_skip(&s->cursor, next, k, GMK_DEV))
+    *lost = 0;
+    if (k == 0 || limit == 0 || !gmk_cursor_skip(&s->cursor, next, k, GMK_DEV))
         return 0;
-    for (uint32_t i = 0; i < k; i++) {
+    *lost = (uint32_t)gmk_min64(k, limit > next ? limit - next : 0);
+    for (uint32_t i = 0; i < *lost; i++) {
         gmk_cell_copy(&out[i], &c->cells[(next + i) & (c->cap - 1)]);
         out[i].sub = 0;
         out[i].chan_seq = next + i + 1;
     }
-    gmk_count_add(&s->drops, k);
+    gmk_count_add(&s->drops, *lost);
     return k;
 }
 
 static bool make_room_lossy(gmki_agent_t *a, gmki_chan_t *c, uint32_t n)
 {
     gmk_cell_t lost[SKIP_MAX];
+    uint32_t n_lost = 0;
     uint32_t k = 0;
     uint32_t who;
     uint64_t low;
@@ -162,12 +167,12 @@ static bool make_room_lossy(gmki_agent_t *a, gmki_chan_t *c, uint32_t n)
     low = slowest(c, gating(c, gmk_credit_word(&c->ring, GMK_DEV)), &who);
     moved = gmk_credit_give(&c->ring, low + c->slots, GMK_DEV);
     if (!moved && who < GMK_MAX_CHAN_SUBS) {
-        k = skip(c, gmki_chan_sub(c, who), n, lost);
+        k = skip(c, gmki_chan_sub(c, who), n, lost, &n_lost);
         low = gmki_chan_slowest(c);
         gmk_credit_give(&c->ring, low + c->slots, GMK_DEV);
     }
     gmk_hal_lock_release(&c->lock);
-    for (uint32_t i = 0; i < k; i++)
+    for (uint32_t i = 0; i < n_lost; i++)
         a->sched->lose(a, &lost[i], GMK_ERR_LAPPED);
     return moved || k != 0;
 }

@@ -289,21 +289,35 @@ int gmki_chan_subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_req_t
 
 /* Leaving. ------------------------------------------------------------------------- */
 
-/* pre: the lock is held, s is live. */
-void gmki_sub_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint32_t reason)
+static void set_end(gmki_chan_t *c, uint32_t set, uint64_t end)
 {
-    gmki_chan_t *c = s->chan;
-    uint32_t bit = 1u << s->slot;
+    for (; set != 0; set &= set - 1) {
+        gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
 
-    s->reason = reason;
+        gmk_store_rel(&s->end, end, GMK_DEV); /* sync: chan.end */
+    }
+}
+
+/* pre: the lock is held, all of set are live. */
+void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t set,
+                     uint32_t reason)
+{
+    set_end(c, set, GMKI_END_UNKNOWN);
+    for (uint32_t left = set; left != 0; left &= left - 1) {
+        gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(left));
+
+        s->reason = reason;
+        gmk_store_rel(&s->state, GMKI_SUB_LEAVING, GMK_DEV); /* sync: chan.sub */
+    }
     if (reason != GMK_ERR_NONE) {
         gmk_hal_lock_acquire(&c->lock);
-        gmk_or_ar(&c->leaving, bit, GMK_DEV); /* sync: chan.leaving */
-        s->end = gmk_credit_leave(&c->ring, bit, GMK_DEV);
+        gmk_or_ar(&c->leaving, set, GMK_DEV); /* sync: chan.leaving */
+        set_end(c, set, gmk_credit_leave(&c->ring, set, GMK_DEV));
         gmk_hal_lock_release(&c->lock);
     }
-    gmk_store_rel(&s->state, GMKI_SUB_LEAVING, GMK_DEV); /* sync: chan.sub */
-    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    for (; set != 0; set &= set - 1)
+        gmki_group_notice(a, r, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(set))),
+                          GMK_PRIO_HIGH);
 }
 
 /* Dead-letters what a closed P2P channel holds for nobody; an emit under way is waited for:
@@ -311,10 +325,10 @@ void gmki_sub_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint32_t 
 static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
 {
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+    uint64_t end = gmk_credit_leave(&c->ring, 1u << s->slot, GMK_DEV);
     gmk_cell_t cell;
 
-    s->end = gmk_credit_leave(&c->ring, 1u << s->slot, GMK_DEV);
-    while (next < s->end) {
+    while (next < end) {
         if (gmki_sub_peek(s, &cell, 1) == 0) {
             gmk_hal_relax();
             continue;
@@ -376,8 +390,8 @@ int gmki_chan_unsubscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_req
     if (c != NULL) {
         s = gmki_sub_of(c, q->module, q->sink);
         if (s != NULL)
-            gmki_sub_leave(a, r, s,
-                           c->mode & GMK_CHAN_P2P ? GMK_ERR_NONE : GMK_ERR_NO_SUBSCRIBER);
+            gmki_subs_leave(a, r, c, 1u << s->slot,
+                            c->mode & GMK_CHAN_P2P ? GMK_ERR_NONE : GMK_ERR_NO_SUBSCRIBER);
         rc = s != NULL ? GMK_OK : (int)GMK_E_NOT_FOUND;
     }
     gmk_hal_lock_release(&r->lock);

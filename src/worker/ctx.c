@@ -314,8 +314,11 @@ int gmk_chan_on_error(gmk_ctx_t *ctx, uint32_t chan, gmk_handler_fn fn)
 int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
 {
     gmki_sub_req_t q;
+    uint32_t nobody = 0;
     gmki_chan_t *c;
+    gmki_group_t *g;
     gmki_sub_t *s;
+    int rc;
 
     if (!module_request(ctx, chan, &q) || from_seq == 0)
         return GMK_E_INVALID;
@@ -329,11 +332,16 @@ int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
         return GMK_E_NOT_FOUND;
     if (gmki_sub_group(s)->parallel)
         return GMK_E_INVALID;
+    g = gmki_sub_group(s);
     /* Nobody else moves its cursor: this is its drainer, or nobody runs yet. */
-    if (ctx->agent->group != gmki_sub_group(s) &&
-        (ctx->agent->wq == NULL || ctx->agent->in_task))
+    if (ctx->agent->group == g || (ctx->agent->wq != NULL && !ctx->agent->in_task))
+        return gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
+    /* Or nobody has the token: then it is taken for a moment, and passed on. */
+    if (!gmk_cas_ar(&g->pending, &nobody, 1, GMK_DEV)) /* sync: group.pending */
         return GMK_E_BUSY;
-    return gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
+    rc = gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
+    gmki_group_activate(ctx->agent, ctx->chan, g, GMK_PRIO_HIGH);
+    return rc;
 }
 
 /* A request of a bridge. */

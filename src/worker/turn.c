@@ -75,9 +75,13 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
 
     while (n-- > 0 && t->budget != 0 &&
            gmk_cells_pop_sc(&g->resume.ring, g->resume.cells, &c, 1, GMK_DEV) != 0) {
+        gmki_chan_t *ch = k->chan.subs[c.sub]->chan;
+
         g->away--;
         a->chan_gap = 0;
         run_message(a, k, g, &c, t);
+        if (ch->replay != 0) /* it may have been what kept the others */
+            gmki_chan_retain(a, ch);
     }
 }
 

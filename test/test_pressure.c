@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT
+ * Back-pressure through a pipeline of lossless channels: it reaches the source, costs no
+ * memory, trips no breaker, loses and doubles nothing; a cycle of waits is named.
+ * Floor: tests. Source: SPEC CH-14, CH-16, CH-55, SDK-10; ARCHITECTURE R8, R19. */
+#include "chan_parts.h"
+
+#define LOSSLESS GMK_CHAN_LOSSLESS
+#define SLOTS 8u
+#define BYTES 64u /* of a payload; its first word is the number */
+enum { T_RAW = 20, T_MID, T_OUT, T_PING, T_PONG, T_PANG };
+
+typedef struct stage {
+    gmk_module_t m;
+    gmk_handler_reg_t h[1];
+    gmk_chan_decl_t d[2];
+    uint64_t next;
+    uint64_t wrong;
+    uint32_t to, to_type; /* where it sends; 0: nowhere */
+    uint32_t yields;      /* virtual work a message */
+    bool pauses;          /* stands still behind its first message */
+} stage_t;
+
+static env_t env;
+static stage_t stage[3];
+static gmk_module_t plumber;
+
+static uint64_t number_of(const gmk_task_t *t)
+{
+    const uint64_t *p = (const uint64_t *)(uintptr_t)t->payload_ptr;
+
+    if (p == NULL || t->payload_len != BYTES)
+        return UINT64_MAX;
+    for (uint32_t i = 1; i < BYTES / 8; i++)
+        if (p[i] != p[0])
+            return UINT64_MAX;
+    return p[0];
+}
+
+/* Checks its number and hands it on; the last stage works. */
+static int on_stage(gmk_ctx_t *ctx)
+{
+    stage_t *s = ctx->user;
+    gmk_task_t *t = ctx->task;
+
+    if (t->yield_count == 0) {
+        s->wrong += number_of(t) != s->next || gmk_chan_seq(ctx) != s->next + 1;
+        s->wrong += gmk_chan_gap(ctx) != 0;
+        s->next++;
+        if (s->pauses && s->next == 1)
+            gmk_test_assert_eq(gmk_sdk_chan_send_inline(ctx, env.chan2, T_PLUG, 0, 0), GMK_OK);
+    }
+    if (t->yield_count < s->yields) {
+        gmk_yield(ctx);
+        return GMK_OK;
+    }
+    if (s->to == 0)
+        return GMK_OK;
+    return gmk_sdk_chan_send(ctx, s->to, s->to_type, (const void *)(uintptr_t)t->payload_ptr,
+                             t->payload_len);
+}
+
+/* Stage i takes from the i-th channel; mode P2P or FANOUT, lossless. */
+static bool boot(uint32_t n_workers, uint32_t mode)
+{
+    static const char *const names[] = {"ingest", "transform", "store"};
+    static const char *const chans[] = {"data.raw", "data.mid", "data.out"};
+    gmk_module_t *mods[4];
+
+    gmk_hal_memset(&env, 0, sizeof(env));
+    gmk_hal_memset(stage, 0, sizeof(stage));
+    for (uint32_t i = 0; i < 3; i++) {
+        stage_t *s = &stage[i];
+
+        s->h[0] = (gmk_handler_reg_t){.type = T_RAW + i, .fn = on_stage, .name = names[i]};
+        for (uint32_t j = i; j < 3 && j < i + 2; j++)
+            s->d[j - i] =
+                (gmk_chan_decl_t){.name = chans[j],
+                                  .direction = j == i ? GMK_CHAN_CONSUME : GMK_CHAN_PRODUCE,
+                                  .msg_type = T_RAW + j,
+                                  .mode = mode,
+                                  .guarantee = LOSSLESS,
+                                  .slots = SLOTS};
+        s->m = (gmk_module_t){.name = names[i],
+                              .handlers = s->h,
+                              .n_handlers = 1,
+                              .channels = s->d,
+                              .n_channels = i < 2 ? 2 : 1,
+                              .user = s};
+        mods[i] = &s->m;
+    }
+    mods[3] = plumber_make(&plumber, &env);
+    if (!env_boot(&env, n_workers, 0, mods, 4))
+        return false;
+    env.chan = (uint32_t)gmk_chan_find(env.ctx, chans[0]);
+    for (uint32_t i = 0; i < 2; i++) {
+        stage[i].to = (uint32_t)gmk_chan_find(env.ctx, chans[i + 1]);
+        stage[i].to_type = T_RAW + i + 1;
+    }
+    return true;
+}
+
+/* One message of number n from the source. */
+static int send(uint64_t n)
+{
+    uint64_t words[BYTES / 8];
+
+    for (uint32_t i = 0; i < BYTES / 8; i++)
+        words[i] = n;
+    env.ctx->task->flags = GMK_PRIO_NORMAL;
+    return gmk_sdk_chan_send(env.ctx, env.chan, T_RAW, words, sizeof(words));
+}
+
+/* The source sends from..to-1 and waits for room. returns: how often it was refused. */
+static uint64_t pour(uint64_t from, uint64_t to)
+{
+    uint64_t begin = gmk_hal_now_ns();
+    uint64_t refused = 0;
+
+    while (from < to && gmk_hal_now_ns() - begin < ENV_PATIENCE_NS) {
+        int rc = send(from);
+
+        from += rc == GMK_OK;
+        refused += rc != GMK_OK;
+        if (rc == GMK_OK)
+            continue;
+        if (!gmk_test_assert_eq(rc, GMK_CHAN_FULL))
+            break;
+        gmk_hal_relax();
+    }
+    gmk_test_assert_eq(from, to);
+    return refused;
+}
+
+static void check_through(uint64_t n)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        gmk_test_assert_eq(stage[i].next, n); /* nothing lost, nothing doubled */
+        gmk_test_assert_eq(stage[i].wrong, 0);
+    }
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_YIELD_LIMITS), 0);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_TASKS_FAILED), 0);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_CHAN_DROPS), 0);
+    gmk_test_assert_eq(env_live(&env), 0);
+}
+
+static uint64_t high_water(void)
+{
+    gmk_alloc_stats_t s;
+
+    gmk_test_assert_eq(gmk_alloc_get_stats(&env.kernel, GMK_ALLOC_BLOCK, &s), GMK_OK);
+    return s.bytes_high_water;
+}
+
+/* CH-14, CH-55, R19: the last stage works longer than all before it. */
+static void slow_last_stage(uint32_t n_workers, uint32_t mode)
+{
+    uint64_t n = gmk_test_scale(20000, 300);
+    uint64_t warm;
+
+    GMK_REQUIRE(boot(n_workers, mode));
+    stage[2].yields = 10;
+    gmk_test_assert_gt(pour(0, n / 4), 0); /* the pressure has come to the source */
+    env_idle(&env);
+    warm = high_water();
+    pour(n / 4, n);
+    env_idle(&env);
+    check_through(n);
+    gmk_test_assert_gt(env_metric(&env, GMK_METRIC_OUTBOX_PARKED), 0);
+    /* Memory is what is under way and in caches, whatever has gone through. */
+    gmk_test_assert_le(high_water(), warm + 32768);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.completed, 3 * n);
+}
+
+GMK_TEST(pressure_slow_last_stage_p2p_one_worker) { slow_last_stage(1, GMK_CHAN_P2P); }
+GMK_TEST(pressure_slow_last_stage_p2p) { slow_last_stage(2, GMK_CHAN_P2P); }
+GMK_TEST(pressure_slow_last_stage_p2p_eight_workers) { slow_last_stage(8, GMK_CHAN_P2P); }
+GMK_TEST(pressure_slow_last_stage_fanout_one_worker) { slow_last_stage(1, GMK_CHAN_FANOUT); }
+GMK_TEST(pressure_slow_last_stage_fanout) { slow_last_stage(2, GMK_CHAN_FANOUT); }
+GMK_TEST(pressure_slow_last_stage_fanout_eight_workers) { slow_last_stage(8, GMK_CHAN_FANOUT); }
+
+/* CH-14, R19: the last stage stands still. What the pipeline holds is bounded by its
+ * slots and outboxes; then the source is refused and the kernel rests. */
+static void standstill(uint32_t mode)
+{
+    uint64_t held;
+    uint64_t n = 0;
+
+    GMK_REQUIRE(boot(2, mode));
+    plug_in(&env);
+    stage[2].pauses = true;
+    for (uint64_t before = 1; before != n;) {
+        before = n;
+        while (n < 10000 && send(n) == GMK_OK)
+            n++;
+        env_idle(&env); /* at rest: waiting costs nothing */
+    }
+    held = env_books(&env).queued - 3; /* the plug's two and the send that waits for it */
+    /* The last stage has done one; in the stages before it one message is parked each. */
+    gmk_test_assert_eq(held, 3 * SLOTS + 2);
+    gmk_test_assert_eq(n, 3 * SLOTS + 3);
+    gmk_test_assert_eq(stage[2].next, 1);
+    gmk_test_assert_eq(env_live(&env), held);
+    gmk_test_assert_str_eq(env_books(&env).stuck, "");
+    for (uint32_t i = 0; i < 100; i++)
+        gmk_test_assert_eq(send(n), GMK_CHAN_FULL);
+    gmk_test_assert_eq(env_live(&env), held); /* refused sends leave nothing behind */
+    plug_out(&env);
+    pour(n, n + 200);
+    env_idle(&env);
+    check_through(n + 200);
+    env_end(&env);
+}
+
+GMK_TEST(pressure_standstill_reaches_the_source_p2p) { standstill(GMK_CHAN_P2P); }
+GMK_TEST(pressure_standstill_reaches_the_source_fanout) { standstill(GMK_CHAN_FANOUT); }
+
+/* R5, R19: one of two consumers of a lossless fan-out stands still: that is enough. */
+static stage_t tap;
+
+GMK_TEST(pressure_one_slow_tap_of_a_pipeline_is_enough)
+{
+    uint64_t n = gmk_test_scale(5000, 200);
+    gmk_module_t *mods[4];
+
+    GMK_REQUIRE(boot(2, GMK_CHAN_FANOUT));
+    env_end(&env); /* the stages are made; once more with a tap beside the last one */
+    for (uint32_t i = 0; i < 3; i++) {
+        mods[i] = &stage[i].m;
+        stage[i].next = 0;
+    }
+    tap = stage[2];
+    tap.m.name = "tap";
+    tap.m.handlers = tap.h;
+    tap.m.channels = tap.d;
+    tap.m.user = &tap;
+    tap.yields = 12;
+    mods[3] = &tap.m;
+    GMK_REQUIRE(env_boot(&env, 3, 0, mods, 4));
+    gmk_test_assert_gt(pour(0, n), 0);
+    env_idle(&env);
+    check_through(n);
+    gmk_test_assert_eq(tap.next, n);
+    gmk_test_assert_eq(tap.wrong, 0);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.completed, 4 * n);
+}
+
+/* A cycle of lossless channels. ------------------------------------------------------------ */
+
+static uint32_t ring[3];
+
+/* Two for one to the next, with payloads: must end in a circular wait. */
+static int on_double(gmk_ctx_t *ctx)
+{
+    uint32_t to = (ctx->task->type - T_PING + 1) % 3;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        int rc = gmk_sdk_chan_send(ctx, ring[to], T_PING + to, "12345678", 8);
+
+        gmk_test_assert(rc == GMK_OK || rc == GMK_CHAN_FULL);
+    }
+    return GMK_OK;
+}
+
+static void cycle(uint32_t mode)
+{
+    static const char *const names[] = {"ping", "pong", "pang"};
+    static const char *const chans[] = {"c.ping", "c.pong", "c.pang"};
+    gmk_module_t *mods[3];
+    gmk_audit_report_t r;
+    gmk_task_t t = env_msg(T_PING, 0, 0);
+
+    gmk_hal_memset(&env, 0, sizeof(env));
+    gmk_hal_memset(stage, 0, sizeof(stage));
+    for (uint32_t i = 0; i < 3; i++) {
+        stage_t *s = &stage[i];
+
+        s->h[0] = (gmk_handler_reg_t){.type = T_PING + i, .fn = on_double, .name = names[i]};
+        s->d[0] = (gmk_chan_decl_t){.name = chans[i],
+                                    .direction = GMK_CHAN_CONSUME,
+                                    .msg_type = T_PING + i,
+                                    .mode = mode,
+                                    .guarantee = LOSSLESS,
+                                    .slots = 2};
+        s->m = (gmk_module_t){.name = names[i],
+                              .handlers = s->h,
+                              .n_handlers = 1,
+                              .channels = s->d,
+                              .n_channels = 1};
+        mods[i] = &s->m;
+    }
+    GMK_REQUIRE(env_boot(&env, 2, 0, mods, 3));
+    for (uint32_t i = 0; i < 3; i++)
+        ring[i] = (uint32_t)gmk_chan_find(env.ctx, chans[i]);
+    gmk_test_assert_eq(gmk_chan_emit(env.ctx, ring[0], &t), GMK_OK);
+    env_idle(&env); /* nobody spins on it */
+    r = env_books(&env);
+    gmk_test_assert(r.balanced);
+    gmk_test_assert_ge(r.queued, 6);
+    gmk_test_assert_eq(r.payloads_live, r.queued);
+    gmk_test_assert_str_eq(r.stuck, "circular wait: ping -> pong -> pang -> ping");
+    env_end_within(&env, ENV_PATIENCE_NS);
+    gmk_test_assert_eq(env.report.dead, r.queued);
+    gmk_test_assert_str_eq(env.report.stuck, r.stuck);
+}
+
+/* R8, R19: the audit names a circular wait, and halt ends all the same. */
+GMK_TEST(pressure_cycle_of_p2p_channels_is_named) { cycle(GMK_CHAN_P2P); }
+GMK_TEST(pressure_cycle_of_fanout_channels_is_named) { cycle(GMK_CHAN_FANOUT); }
