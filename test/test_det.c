@@ -72,7 +72,8 @@ static int on_in(gmk_ctx_t *ctx)
     if ((dna & 0x700) == 0 && gmk_retries(ctx) < 2)
         return GMK_RETRY;
     for (uint64_t i = 0; i < (dna >> 12 & 3); i++) {
-        gmk_task_t t = {.type = T_MID, .flags = (uint16_t)(mix(dna + i) & 3), .meta0 = mix(dna + i)};
+        uint64_t x = mix(dna + i);
+        gmk_task_t t = {.type = T_MID, .flags = (uint16_t)(x & 3), .meta0 = x};
 
         if (send(ctx, "det.mid", t) != GMK_OK)
             broken();
@@ -128,7 +129,11 @@ static gmk_chan_decl_t mid_c[] = {DET_CHAN("det.mid", GMK_CHAN_CONSUME, T_MID, G
 static gmk_chan_decl_t sink_c[] = {DET_CHAN("det.out", GMK_CHAN_CONSUME, T_OUT, GMK_CHAN_P2P)};
 
 static gmk_module_t mods[] = {
-    {.name = "source", .handlers = source_h, .n_handlers = 2, .channels = source_c, .n_channels = 2},
+    {.name = "source",
+     .handlers = source_h,
+     .n_handlers = 2,
+     .channels = source_c,
+     .n_channels = 2},
     {.name = "left", .handlers = mid_h, .n_handlers = 1, .channels = mid_c, .n_channels = 2},
     {.name = "right", .handlers = mid_h, .n_handlers = 1, .channels = mid_c, .n_channels = 2},
     {.name = "sink", .handlers = sink_h, .n_handlers = 2, .channels = sink_c, .n_channels = 1}};

@@ -148,7 +148,10 @@ uint64_t gmk_chan_gap(const gmk_ctx_t *ctx);
 
 /* Asks for the channel's messages again, from position from_seq on, for the running
  * module alone; what it has settled may come twice. Only messages in the replay buffer
- * can be had: those that some subscriber has not settled, replay_slots of them at most.
+ * can be had: those that some subscriber has not settled, of which the buffer keeps
+ * replay_slots beyond what the slowest has not begun. When it must drop one that a
+ * subscriber has not settled, CHAN_REPLAY_OVERFLOW is traced: that one can no longer have
+ * it again, its first delivery is not touched.
  * returns: GMK_OK, GMK_CHAN_CLOSED, GMK_E_NOT_FOUND (not subscribed, or from_seq is gone;
  * gmk_chan_get_info has oldest_seq), GMK_E_INVALID (no replay buffer, a parallel
  * subscription, or from_seq ahead of the channel), GMK_E_BUSY (from outside the

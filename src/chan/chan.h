@@ -36,6 +36,7 @@ typedef struct gmki_chan gmki_chan_t;
 typedef struct gmki_group {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t pending;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t worker; /* bound to, or GMK_NO_WORKER */
+    gmk_a32_t waits_at; /* index of the full channel that may hold the token */
     gmk_a32_t first_sub; /* list of subscription indices; 0 ends; changed under the lock */
     uint32_t index;
     uint32_t module; /* GMK_MAX_MODULES: a sink's */
@@ -226,8 +227,11 @@ void gmki_group_notice(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint
 /* True when the outbox is empty; else *blocked is the full channel. */
 bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g,
                        gmki_chan_t **blocked);
-/* Hands the token to the full channel; true: taken back at once, there is room. */
-bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full);
+/* Hands the token to the full channel; true: taken back at once, since there is room or more
+ * notices came than were seen. */
+bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full, uint32_t seen);
+/* After a notice that cannot wait for room or a return: a parked token goes on. */
+void gmki_group_unpark(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g);
 
 /* Puts a stamped cell among deterministic work, due at a tick (0: the next), and sees that
  * somebody keeps the time. n: subscribers now. returns: as gmki_det_emit. */

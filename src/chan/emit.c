@@ -402,16 +402,32 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
     return true;
 }
 
-bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan)
+bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan, uint32_t seen)
 {
     const gmk_cell_t *cell = &g->outbox_cells[g->outbox.oldest & g->outbox.mask];
     uint32_t spare = GMK_PRIORITY(cell->task.flags) == 0 ? 0 : full_chan->spare;
+    uint32_t at = GMK_CHAN_INDEX(gmki_chan_id(full_chan));
     uint64_t bit = 1ull << g->module;
 
-    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV); /* sync: chan.waiters */
+    gmk_store_rel(&g->waits_at, at, GMK_DEV);         /* sync: group.waits */
+    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV);     /* sync: chan.waiters */
     gmki_chan_make_room(a, full_chan, 1);
-    if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare &&
-        gmki_chan_is_open(full_chan))
+    if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare && gmki_chan_is_open(full_chan) &&
+        gmk_load_acq(&g->pending, GMK_DEV) == seen) /* sync: group.pending */
         return false;
     return (gmk_and_sc(&full_chan->waiters, ~bit, GMK_DEV) & bit) != 0; /* sync: chan.waiters */
+}
+
+void gmki_group_unpark(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g)
+{
+    uint32_t at = gmk_load_acq(&g->waits_at, GMK_DEV); /* sync: group.waits */
+    uint64_t bit = 1ull << g->module;
+
+    if (g->extra)
+        return;
+    /* sync: chan.waiters */
+    if (at != 0 && (gmk_and_sc(&r->chans[at]->waiters, ~bit, GMK_DEV) & bit) != 0)
+        gmki_group_activate(a, r, g, GMK_PRIO_HIGH);
+    else if (gmk_xchg_sc(&g->stalled, 0, GMK_DEV) != 0) /* sync: group.stalled */
+        gmki_group_activate(a, r, g, GMK_PRIO_HIGH);
 }

@@ -153,12 +153,16 @@ uint64_t gmki_sub_acked(const gmki_sub_t *s)
 void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
 {
     gmki_group_t *g = gmki_sub_group(s);
+    gmki_chan_t *c = s->chan;
+    bool last;
 
     /* With the count at 0 the record may become another subscription's: then its state
      * says nothing, and a notice too many does no harm. */
-    if (gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1 && /* sync: chan.flight */
-        gmki_sub_state(s) == GMKI_SUB_LEAVING)
+    last = gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1; /* sync: chan.flight */
+    if (last && gmki_sub_state(s) == GMKI_SUB_LEAVING)
         gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+    else if (last && c->replay != 0)
+        gmki_chan_retain(a, c);
 }
 
 /* Replay. ---------------------------------------------------------------------------- */

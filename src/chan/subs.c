@@ -315,9 +315,13 @@ void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_
         set_end(c, set, gmk_credit_leave(&c->ring, set, GMK_DEV));
         gmk_hal_lock_release(&c->lock);
     }
-    for (; set != 0; set &= set - 1)
-        gmki_group_notice(a, r, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(set))),
-                          GMK_PRIO_HIGH);
+    /* A drainer that waits for room itself settles them all the same: nobody else can. */
+    for (; set != 0; set &= set - 1) {
+        gmki_group_t *g = gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(set)));
+
+        gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+        gmki_group_unpark(a, r, g);
+    }
 }
 
 /* Dead-letters what a closed P2P channel holds for nobody; an emit under way is waited for:

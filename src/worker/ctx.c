@@ -196,9 +196,9 @@ void gmk_task_set_payload(gmk_task_t *t, void *p)
 
 void gmk_payload_release(gmk_ctx_t *ctx)
 {
-    gmk_task_t *t = ctx->task;
+    gmk_task_t *t = ctx != NULL ? ctx->task : NULL;
 
-    if ((t->flags & GMK_TF_PAYLOAD_RC) == 0)
+    if (t == NULL || (t->flags & GMK_TF_PAYLOAD_RC) == 0)
         return;
     gmki_drop_payload(ctx->agent, t);
     t->flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
@@ -208,18 +208,20 @@ void gmk_payload_release(gmk_ctx_t *ctx)
 
 void gmk_payload_retain(gmk_ctx_t *ctx)
 {
-    if ((ctx->task->flags & GMK_TF_PAYLOAD_RC) != 0)
+    if (ctx != NULL && (ctx->task->flags & GMK_TF_PAYLOAD_RC) != 0)
         gmki_payload_retain(&ctx->agent->cache, (void *)(uintptr_t)ctx->task->payload_ptr, 1);
 }
 
 void gmk_payload_retain_ptr(gmk_ctx_t *ctx, void *p)
 {
-    gmki_payload_retain(&ctx->agent->cache, p, 1);
+    if (ctx != NULL)
+        gmki_payload_retain(&ctx->agent->cache, p, 1);
 }
 
 void gmk_payload_release_ptr(gmk_ctx_t *ctx, void *p)
 {
-    gmki_payload_release(&ctx->agent->cache, p);
+    if (ctx != NULL)
+        gmki_payload_release(&ctx->agent->cache, p);
 }
 
 /* Channels. ------------------------------------------------------------------- */
@@ -467,9 +469,11 @@ void gmk_trace(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1)
 #ifdef GMK_STRIP_TRACE
     (void)ctx, (void)ev, (void)a0, (void)a1;
 #else
-    gmki_obs_t *o = &ctx->agent->obs;
+    gmki_obs_t *o = ctx != NULL ? &ctx->agent->obs : NULL;
     uint32_t level = ev >= GMK_EV_USER ? (uint32_t)GMK_TRACE_INFO : gmk_trace_event_level(ev);
 
+    if (ctx == NULL)
+        return;
     if (ctx->task->flags & GMK_TF_EMIT_TRACE)
         gmki_trace_write(o, ev, ctx->task, a0, a1);
     else if (!gmki_trace_on(o, level))

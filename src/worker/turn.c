@@ -239,12 +239,13 @@ static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t
 
 /* Nothing can run until a message comes back: leaves the token for its return. False:
  * there is something, or it came back meanwhile and the token is still ours. */
-static bool stalls(gmki_group_t *g)
+static bool stalls(gmki_group_t *g, uint32_t seen)
 {
     if (g->away < GMK_GROUP_RESUME_CAP)
         return false;
     gmk_xchg_sc(&g->stalled, 1, GMK_DEV); /* sync: group.stalled */
-    if (!gmk_cells_ready(&g->resume.ring, g->resume.cells, GMK_DEV))
+    if (!gmk_cells_ready(&g->resume.ring, g->resume.cells, GMK_DEV) &&
+        gmk_load_acq(&g->pending, GMK_DEV) == seen) /* sync: group.pending */
         return true;
     return gmk_xchg_sc(&g->stalled, 0, GMK_DEV) == 0; /* sync: group.stalled */
 }
@@ -257,12 +258,12 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
     uint32_t priority = a->priority < GMK_N_PRIO ? a->priority : GMK_PRIO_HIGH;
 
     if (t->blocked != NULL) {
-        if (gmki_group_wait(a, g, t->blocked))
+        if (gmki_group_wait(a, g, t->blocked, seen))
             gmki_group_activate(a, r, g, priority);
         return; /* else the token is the full channel's: the group is not ours any more */
     }
     if (t->more) {
-        if (t->ran != 0 || g->extra || !stalls(g))
+        if (t->ran != 0 || g->extra || !stalls(g, seen))
             gmki_group_activate(a, r, g, priority);
         return;
     }
@@ -270,6 +271,20 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
         gmki_group_activate(a, r, g, priority);
     else if (g->extra)
         gmki_group_end(r, g);
+}
+
+/* A module that waits for room blocks nobody on the channels that it has left. */
+static void settle_all_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
+{
+    uint32_t id = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
+
+    while (id != 0) {
+        gmki_sub_t *s = k->chan.subs[id];
+
+        id = gmk_load_acq(&s->next, GMK_DEV); /* sync: chan.bind */
+        if (is_leaving(s))
+            settle_leaving(a, k, s, t);
+    }
 }
 
 /* The module's part of a tick goes before new messages. */
@@ -286,8 +301,10 @@ static void run_deterministic(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, 
 
 static void serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
 {
-    if (!g->extra && !gmki_outbox_flush(a, &k->chan, g, &t->blocked))
+    if (!g->extra && !gmki_outbox_flush(a, &k->chan, g, &t->blocked)) {
+        settle_all_leaving(a, k, g, t);
         return;
+    }
     if (!g->extra)
         run_resumed(a, k, g, t);
     if (!g->extra)
