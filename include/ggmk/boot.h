@@ -15,7 +15,7 @@
 #include "ggmk/types.h"
 
 struct gmk_kernel {
-    GMK_ALIGNAS(16) uint64_t opaque[48];
+    GMK_ALIGNAS(16) uint64_t opaque[64];
 };
 
 /* gmk_boot_cfg_t.flags */
@@ -68,6 +68,14 @@ int gmk_boot(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, ui
 
 /* What the last gmk_boot of *k refused, why, and what to do; "" after success. */
 const char *gmk_boot_error(const gmk_kernel_t *k);
+
+/* What boot accepted and may not be meant, a line each, '\n' between them, "" if there is
+ * nothing or *k is not a running kernel: cycles of channels that never drop, lossless
+ * fan-out (a slow subscriber stalls its producers), channels without a declared producer
+ * or, once the init functions have run, without a consumer, names without a dot. If some
+ * had no room, the last line counts them. The text stands until the halt. threads: any.
+ * source: CH-14, CH-37, R19. */
+const char *gmk_boot_warnings(const gmk_kernel_t *k);
 
 /* Ends a kernel within cfg.halt_timeout_ns; see gmk_halt_timeout. */
 int gmk_halt(gmk_kernel_t *k);

@@ -32,7 +32,9 @@ typedef struct gmk_chan_decl {
     uint32_t direction; /* GMK_CHAN_PRODUCE or _CONSUME, with GMK_CHAN_PARALLEL */
     uint32_t msg_type;
     uint32_t mode;      /* GMK_CHAN_P2P (also 0) or _FANOUT, and _DETERMINISTIC */
-    uint32_t guarantee; /* GMK_CHAN_LOSSY or _LOSSLESS */
+    /* GMK_CHAN_LOSSY or _LOSSLESS. A lossless fan-out channel never drops: one slow
+     * subscriber stalls all its producers (CH-14; gmk_boot_warnings names them). */
+    uint32_t guarantee;
     uint32_t slots;     /* 0: default; the largest declared value counts */
     uint32_t replay_slots; /* lossless: see gmk_chan_opts_t; the largest value counts */
 } gmk_chan_decl_t;

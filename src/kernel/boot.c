@@ -167,3 +167,10 @@ const char *gmk_boot_error(const gmk_kernel_t *handle)
 {
     return handle != NULL ? ((const gmki_handle_t *)handle)->error : "";
 }
+
+const char *gmk_boot_warnings(const gmk_kernel_t *handle)
+{
+    const gmki_kernel_t *k = gmki_kernel(handle);
+
+    return k != NULL ? k->core.mods.warnings.text : "";
+}

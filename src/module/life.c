@@ -28,7 +28,7 @@ int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r)
         rc = m->init != NULL ? m->init(&a->ctx) : GMK_OK;
         if (rc < 0) {
             gmki_error_text(r->error, "init of module '");
-            gmki_error_text(r->error, m->name);
+            gmki_error_name(r->error, m->name);
             gmki_error_text(r->error, "' returned -");
             gmki_error_u32(r->error, (uint32_t)-rc);
             gmki_error_text(r->error, " (");
@@ -38,6 +38,8 @@ int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r)
         }
     }
     a->obs.module = GMKI_LEVEL_KERNEL;
+    if (rc >= 0)
+        gmki_mod_warn(r); /* now that those who subscribe in their init have done so */
     return rc < 0 ? GMK_E_INIT : GMK_OK;
 }
 

@@ -32,6 +32,31 @@ typedef struct gmki_fails {
     uint64_t n;
 } gmki_fails_t;
 
+/* Texts. A name printed takes GMK_MAX_CHAN_NAME bytes at most, so that a story of three
+ * names keeps its end, which says what to do. */
+#define GMKI_ERROR_BYTES 384u
+#define GMKI_WARN_BYTES 8192u
+
+typedef struct gmki_warnings {
+    uint32_t len;
+    uint32_t line; /* where the line in work begins */
+    uint32_t n_cut; /* lines without room */
+    bool full;     /* the line in work does not fit */
+    char text[GMKI_WARN_BYTES];
+} gmki_warnings_t;
+
+/* A declared channel and the modules at its ends, a bit each. */
+typedef struct gmki_wire {
+    const gmk_chan_decl_t *decl; /* the first one: all others agree with it */
+    uint32_t module;             /* whose that is */
+    uint32_t id;                 /* once open */
+    uint32_t slots, replay_slots; /* the largest declared */
+    bool system;
+    uint64_t producers, consumers;
+} gmki_wire_t;
+
+GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "an end of a channel has one bit a module");
+
 typedef struct gmki_mod_reg {
     gmk_sched_t *sched;
     gmk_chan_reg_t *chan;
@@ -43,16 +68,17 @@ typedef struct gmki_mod_reg {
     gmk_a32_t n_handlers;
     gmk_hal_lock_t lock; /* failure windows, handlers added at run time */
     uint8_t flags[GMK_MAX_HANDLERS]; /* GMK_HF_* by handler index */
+    gmki_wire_t *wires;  /* the declared channels, in order of declaration */
+    uint32_t n_wires;
     char *error;         /* the boot's story, GMKI_ERROR_BYTES */
+    gmki_warnings_t warnings;
 } gmki_mod_reg_t;
-
-#define GMKI_ERROR_BYTES 256u
 
 /* registry.c */
 int gmki_mod_add(gmki_mod_reg_t *r, gmk_module_t *m);
-int gmki_mod_validate(gmki_mod_reg_t *r);
-int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r);
+int gmki_mod_route(gmki_mod_reg_t *r); /* pre: all declarations are valid by themselves */
 void gmki_mod_fini(gmki_mod_reg_t *r);
+bool gmki_consumes(const gmk_module_t *m, uint32_t type); /* by a declaration */
 uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type);
 /* A dispatch entry made while the kernel runs, for a channel's error handler; or
  * GMKI_NO_HANDLER. */
@@ -66,8 +92,30 @@ void gmki_mod_fini_all(gmki_agent_t *a, gmki_mod_reg_t *r);
 /* Counts a failure of a handler; true if that poisons it now. */
 bool gmki_poison_count(gmki_mod_reg_t *r, uint32_t handler, uint64_t tick);
 
-/* Appends text and a number to the boot's story. */
+/* validate.c: each declaration by itself. */
+int gmki_mod_validate(gmki_mod_reg_t *r);
+bool gmki_name_is_plain(const char *name); /* 1 to 63 graphic characters, no quotes */
+
+/* wire.c: the declarations together; then the channels open, the consumers subscribe. */
+int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r);
+
+/* warn.c: what works and may not be meant. pre: the init functions have run. */
+void gmki_mod_warn(gmki_mod_reg_t *r);
+
+/* story.c: appends text, a number, a name to the boot's story. */
 void gmki_error_text(char *error, const char *text);
 void gmki_error_u32(char *error, uint32_t n);
+void gmki_error_name(char *error, const char *name);
+bool gmki_text_eq(const char *a, const char *b);
+/* "module 'm' ...", "... registers type n ...", "... declares channel 'c' ...": the code
+ * of a wiring error. */
+int gmki_wrong(gmki_mod_reg_t *r, const gmk_module_t *m, const char *what);
+int gmki_wrong_type(gmki_mod_reg_t *r, const gmk_module_t *m, uint32_t type, const char *what);
+int gmki_wrong_chan(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_decl_t *d,
+                    const char *what);
+/* A warning is a line: texts, then its end, which drops the line if it did not fit. */
+void gmki_warn_text(gmki_warnings_t *w, const char *text);
+void gmki_warn_end(gmki_warnings_t *w);
+void gmki_warn_close(gmki_warnings_t *w); /* after the last: says how many were dropped */
 
 #endif
