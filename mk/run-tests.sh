@@ -1,19 +1,42 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs test programs one after another and sums their closing lines.
-# A program that dies or prints no closing line counts as one failure.
+# Runs test programs, TEST_JOBS at a time (2), and sums their closing lines in order.
+# A program that dies, prints no closing line or takes more than TEST_LIMIT seconds (300)
+# counts as one failure.
+jobs=${TEST_JOBS:-2}
+limit=${TEST_LIMIT:-300}
 passed=0 failed=0 skipped=0 asserts=0 programs=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-for p in "$@"; do
+dir=$(mktemp -d) || exit 2
+trap 'rm -rf "$dir"' EXIT
+
+# lane N PROGRAM...: runs every jobs-th of them, from the Nth on.
+lane() {
+    i=0 lane=$1
+    shift
+    for p; do
+        i=$((i + 1))
+        [ $((i % jobs)) -eq "$lane" ] || continue
+        timeout "$limit" "$p" >"$dir/$i.log" 2>&1
+        echo $? >"$dir/$i.rc"
+    done
+}
+
+l=0
+while [ "$l" -lt "$jobs" ]; do
+    lane "$l" "$@" &
+    l=$((l + 1))
+done
+wait
+for p; do
     programs=$((programs + 1))
-    "$p" >"$log" 2>&1
-    rc=$?
+    log=$dir/$programs.log
+    rc=$(cat "$dir/$programs.rc")
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
     n=$(sed -n 's/^assertions: \([0-9]*\)$/\1/p' "$log" | tail -n 1)
     asserts=$((asserts + ${n:-0}))
     if [ -z "$last" ]; then
         failed=$((failed + 1))
+        [ "$rc" -ne 124 ] || echo "== $p: did not end within $limit s"
         echo "== $p: died with status $rc"
         tail -n 60 "$log"
         continue
