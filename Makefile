@@ -24,6 +24,7 @@ help:
 	@echo 'headers-check  every public header alone under every compiler present'
 	@echo 'check          all of it: scripts/check.sh names the sections and sums them'
 	@echo 'pipeline-check the main job against coreutils; install-check, docs-check'
+	@echo 'strip-check    a STRIP_TRACE=1 build: no trace call is left, metrics are right'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

@@ -61,8 +61,11 @@ install-check:
 docs-check:
 	@sh test/docs.sh
 
+strip-check:
+	@sh test/strip.sh
+
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants lint headers-check install-check docs-check check requirements \
-  requirements-check $(addprefix test-,$(GROUPS))
+.PHONY: test sim stress mutants lint headers-check install-check docs-check strip-check check \
+  requirements requirements-check $(addprefix test-,$(GROUPS))

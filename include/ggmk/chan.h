@@ -11,6 +11,7 @@
 #ifndef GGMK_CHAN_H
 #define GGMK_CHAN_H
 
+#include "ggmk/metrics.h"
 #include "ggmk/types.h"
 
 /* Mode, guarantee, direction and properties (CH-11, R4). */
@@ -33,13 +34,13 @@
 
 /* An identifier is the registry's index, 1..GMK_MAX_CHANNELS, and above it how often
  * that place had been used before: one that is closed never means another channel. */
-#define GMK_CHAN_INDEX(id) ((id) & 0xffffu)
+#define GMK_CHAN_INDEX(id) ((id)&0xffffu)
 
 /* What a message on sys.dropped and sys.error says (V-59). The payload is the record as
  * it was; its payload, if it had one, lives as long as the envelope.
  * source: R7. */
-#define GMK_ENVELOPE_REASON(t) ((uint32_t)(t)->meta0 & 0xffffu)     /* enum gmk_reason */
-#define GMK_ENVELOPE_CODE(t) ((uint32_t)(t)->meta0 >> 16)           /* of GMK_FAIL(code) */
+#define GMK_ENVELOPE_REASON(t) ((uint32_t)(t)->meta0 & 0xffffu) /* enum gmk_reason */
+#define GMK_ENVELOPE_CODE(t) ((uint32_t)(t)->meta0 >> 16)       /* of GMK_FAIL(code) */
 #define GMK_ENVELOPE_TYPE(t) ((uint32_t)((t)->meta0 >> 32))
 #define GMK_ENVELOPE_CHANNEL(t) ((uint32_t)(t)->meta1)
 #define GMK_ENVELOPE_SEQ(t) ((uint32_t)((t)->meta1 >> 32))
@@ -183,22 +184,16 @@ int gmk_chan_sink_ready(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *si
 GMK_NODISCARD int gmk_chan_emit_cells(gmk_ctx_t *ctx, uint32_t chan, const gmk_cell_t *cells,
                                       uint32_t n);
 
-/* Times in ns, of a sample of one in 64. Percentiles are upper bounds less than 1/16
- * above the value. */
-typedef struct gmk_latency {
-    uint64_t count, p50_ns, p90_ns, p99_ns, max_ns;
-} gmk_latency_t;
-
 /* State of a channel. */
 typedef struct gmk_chan_info {
     char name[GMK_MAX_CHAN_NAME];
     uint32_t id, mode, msg_type, slots, replay_slots;
     uint32_t n_subs;
-    uint32_t depth;    /* of the slowest subscriber: messages waiting, a recent value */
-    uint64_t emits;    /* messages accepted since it was opened */
-    uint64_t fulls;    /* emits refused */
-    uint64_t drops;    /* deliveries lost: too slow, unsubscribed, closed */
-    uint64_t oldest_seq; /* first that gmk_chan_replay can give; 0: none */
+    uint32_t depth;       /* of the slowest subscriber: messages waiting, a recent value */
+    uint64_t emits;       /* messages accepted since it was opened */
+    uint64_t fulls;       /* emits refused */
+    uint64_t drops;       /* deliveries lost: too slow, unsubscribed, closed */
+    uint64_t oldest_seq;  /* first that gmk_chan_replay can give; 0: none */
     const char *consumer; /* a module that subscribes, null if none does */
 } gmk_chan_info_t;
 
@@ -207,10 +202,10 @@ typedef struct gmk_sub_info {
     const char *module; /* null: a sink */
     uint32_t worker;    /* bound to, or GMK_NO_WORKER */
     bool parallel;
-    uint32_t lag;       /* messages not begun */
-    uint64_t next_seq;  /* position of the next to begin */
-    uint64_t acked_seq; /* all up to here are settled: handled, failed or dead-lettered */
-    uint64_t drops;     /* lost as too slow */
+    uint32_t lag;          /* messages not begun */
+    uint64_t next_seq;     /* position of the next to begin */
+    uint64_t acked_seq;    /* all up to here are settled: handled, failed or dead-lettered */
+    uint64_t drops;        /* lost as too slow */
     gmk_latency_t latency; /* emit to handler */
 } gmk_sub_info_t;
 

@@ -155,6 +155,14 @@
 #define GMK_HALT_TIMEOUT_NS 30000000000ull
 #endif
 
+/* Observing. */
+#ifndef GMK_TIME_SAMPLE
+#define GMK_TIME_SAMPLE 64 /* one handler call in so many is timed, on average */
+#endif
+#ifndef GMK_WATCHDOG_MISSES
+#define GMK_WATCHDOG_MISSES 2
+#endif
+
 /* Faults. */
 #ifndef GMK_POISON_RATE
 #define GMK_POISON_RATE 32
@@ -177,15 +185,15 @@ GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT + GMK_ARENA_TRACE_PCT + GMK_ARENA_BLOCK_PCT
                       100,
                   "the arena is split whole");
 GMK_STATIC_ASSERT(GMK_BLOCK_MAX == 65536, "12 bins of powers of two from 32 bytes");
+GMK_STATIC_ASSERT(GMK_TIME_SAMPLE > 0 && GMK_TIME_SAMPLE < 1 << 20, "an interval of calls");
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
 GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
 GMK_STATIC_ASSERT(GMK_CHAN_MAX_SUBS == GMK_MAX_CHAN_SUBS, "one limit, two names");
 GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS <= 32, "a claim word has one bit a subscriber");
 GMK_STATIC_ASSERT(GMK_EVQ_SIZE == GMK_EVQ_DEFAULT_CAP, "one default, two names");
 GMK_STATIC_ASSERT(GMK_CHAN_PRIORITY_RESERVE < 100, "a share in percent");
-GMK_STATIC_ASSERT(GMK_MAX_CHANNELS * GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");
-GMK_STATIC_ASSERT(GMK_INBOX_DEFAULT_CAP > 2 * GMK_MAX_MODULES,
-                  "activations always fit an inbox");
+GMK_STATIC_ASSERT(GMK_MAX_CHANNELS *GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");
+GMK_STATIC_ASSERT(GMK_INBOX_DEFAULT_CAP > 2 * GMK_MAX_MODULES, "activations always fit an inbox");
 GMK_STATIC_ASSERT(GMK_LQ_YIELD_RESERVE > 0 && GMK_LQ_YIELD_RESERVE < 100, "a share in percent");
 GMK_STATIC_ASSERT((GMK_SEQ_BLOCK & (GMK_SEQ_BLOCK - 1)) == 0, "blocks tile the 32-bit circle");
 

@@ -14,6 +14,38 @@ enum gmk_metric {
     GMK_METRIC_COUNT
 };
 
+/* Times in ns, of a sample of one in GMK_TIME_SAMPLE (64). count is of the sample.
+ * Percentiles are upper bounds less than 1/16 above the value. */
+typedef struct gmk_latency {
+    uint64_t count, p50_ns, p90_ns, p99_ns, max_ns;
+} gmk_latency_t;
+
+/* State of a kernel. Depths are recent values. High-water marks are since boot and kept
+ * where nothing more than the depth is read or written for it:
+ *   ready, overflow   by each worker just before it takes from the queue. Depth falls by
+ *                     takes alone, so one worker's mark is exact; with several, what others
+ *                     add or take between its two loads may be missed or doubled
+ *   timers            exact: under the event queue's lock
+ *   local             at batch edges: a peak inside a batch is missed */
+typedef struct gmk_kernel_info {
+    uint64_t uptime_ns;
+    uint64_t tick; /* logical tick, not cut to 32 bits */
+    /* Wall time from one gmk_tick_advance to the next, the last and the longest; 0 until
+     * there were two. A tick of the clock lasts GMK_TICK_NS. */
+    uint64_t tick_last_ns, tick_longest_ns;
+    uint32_t ready[GMK_N_PRIO], ready_high[GMK_N_PRIO], ready_slots;
+    uint32_t overflow, overflow_high;
+    uint32_t timers, timers_high;
+    uint32_t local_high; /* private tasks of the worker that had most */
+    uint32_t parked;     /* workers that sleep */
+    /* Estimate of the block allocator's fragmentation, in 1/1000: 1 - least / all, where
+     * all is the share of its bytes that is free, and least the smallest such share among
+     * "bins of b bytes and more" for each bin size b, which is what requests of that size
+     * can use. 0: no size is worse off than the whole, or nothing is free. 1000: some
+     * size has nothing left while smaller bins have. */
+    uint32_t block_frag_permille;
+} gmk_kernel_info_t;
+
 GMK_EXTERN_C_BEGIN
 
 /* Adds delta to one of the caller's counters, for the current task's tenant. Nothing
@@ -29,6 +61,10 @@ uint64_t gmk_metric_get_tenant(const gmk_kernel_t *k, uint32_t metric_id, uint32
 
 /* The same for one worker. */
 uint64_t gmk_metric_get_worker(const gmk_kernel_t *k, uint32_t metric_id, uint32_t worker);
+
+/* returns: GMK_OK, GMK_E_INVALID. threads: any, while workers run. blocks: for the event
+ * queue's lock. source: OBS-1. */
+GMK_NODISCARD int gmk_kernel_get_info(const gmk_kernel_t *k, gmk_kernel_info_t *out);
 
 /* Key ("tasks.enqueued") and text of a metric; null for a bad number. */
 const char *gmk_metric_key(uint32_t metric_id);

@@ -21,21 +21,21 @@ typedef struct gmk_handler_reg {
     uint32_t type; /* 1..239; 240..255 are system message types */
     gmk_handler_fn fn;
     const char *name;
-    uint32_t flags;         /* GMK_HF_* */
-    uint32_t shared_bytes;  /* GPU shared memory per block */
-    uint32_t max_yields;    /* 0: GMK_DEFAULT_MAX_YIELDS */
-    uint64_t budget_ns;     /* 0: GMK_MAX_HANDLER_CYCLES */
+    uint32_t flags;        /* GMK_HF_* */
+    uint32_t shared_bytes; /* GPU shared memory per block */
+    uint32_t max_yields;   /* 0: GMK_DEFAULT_MAX_YIELDS */
+    uint64_t budget_ns;    /* 0: GMK_MAX_HANDLER_CYCLES */
 } gmk_handler_reg_t;
 
 typedef struct gmk_chan_decl {
     const char *name;
     uint32_t direction; /* GMK_CHAN_PRODUCE or _CONSUME, with GMK_CHAN_PARALLEL */
     uint32_t msg_type;
-    uint32_t mode;      /* GMK_CHAN_P2P (also 0) or _FANOUT, and _DETERMINISTIC */
+    uint32_t mode; /* GMK_CHAN_P2P (also 0) or _FANOUT, and _DETERMINISTIC */
     /* GMK_CHAN_LOSSY or _LOSSLESS. A lossless fan-out channel never drops: one slow
      * subscriber stalls all its producers (CH-14; gmk_boot_warnings names them). */
     uint32_t guarantee;
-    uint32_t slots;     /* 0: default; the largest declared value counts */
+    uint32_t slots;        /* 0: default; the largest declared value counts */
     uint32_t replay_slots; /* lossless: see gmk_chan_opts_t; the largest value counts */
 } gmk_chan_decl_t;
 
@@ -77,6 +77,7 @@ typedef struct gmk_handler_info {
     uint32_t type;
     bool poisoned;
     uint64_t completed, failed, yields, retries;
+    gmk_latency_t runtime; /* of its calls, the short ones of a yield or retry included */
 } gmk_handler_info_t;
 
 /* Handler index idx counts from 0. returns: GMK_OK, GMK_E_INVALID, GMK_E_NOT_FOUND (no

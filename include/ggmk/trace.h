@@ -43,8 +43,14 @@ GMK_EXTERN_C_BEGIN
 
 /* Writes a record if ev passes the level of the running module and the sampling.
  * Task, tenant, worker and time come from ctx. Modules' own events (GMK_EV_USER on)
- * have level INFO. threads: ctx's own. cost: a branch when filtered. source: SDK-3. */
+ * have level INFO. With GMK_STRIP_TRACE defined the preprocessor takes the call away and
+ * evaluates no argument. threads: ctx's own. cost: a call and a branch when filtered.
+ * source: SDK-3, OBS-13. */
 void gmk_trace(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1);
+#ifdef GMK_STRIP_TRACE
+#define gmk_trace(ctx, ev, a0, a1)                                                                 \
+    ((void)sizeof(ctx), (void)sizeof(ev), (void)sizeof(a0), (void)sizeof(a1))
+#endif
 
 /* Sets the level of one module (by name) or, with null, of all and of the kernel's
  * own events. returns: GMK_OK, GMK_E_INVALID, GMK_E_NOT_FOUND. threads: any. */
@@ -54,10 +60,16 @@ int gmk_trace_set_level(gmk_kernel_t *k, const char *module, uint32_t level);
  * returns: GMK_OK, GMK_E_INVALID. threads: any. */
 int gmk_trace_set_sample_rate(gmk_kernel_t *k, uint32_t rate);
 
-/* Takes the oldest record of any ring (ordered by time within one call's look).
+/* Takes the oldest record of any ring, by its time.
  * returns: GMK_OK; GMK_E_NOT_FOUND when all rings are empty; GMK_E_INVALID.
  * threads: any; readers exclude one another, writers are never held up. */
 int gmk_trace_read(gmk_kernel_t *k, gmk_trace_ev_t *out);
+
+/* Takes up to n records, in the order of their times as far as they were there when the
+ * call began, under one hold of the readers' lock. returns: how many, 0 if all rings are
+ * empty; GMK_E_INVALID (also: n above INT32_MAX). threads: as gmk_trace_read. cost: one
+ * look at every ring for each run of records that are earlier than all other rings'. */
+GMK_NODISCARD int gmk_trace_read_batch(gmk_kernel_t *k, gmk_trace_ev_t *out, uint32_t n);
 
 /* Records written and records dropped by full rings, since boot. threads: any. */
 uint64_t gmk_trace_total(const gmk_kernel_t *k);

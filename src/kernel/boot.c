@@ -121,8 +121,8 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     h->k = NULL;
     /* A call that found the gate of an ended kernel shut may still be on its way out. */
     if (gmk_load_acq(&h->magic, GMK_DEV) != GMKI_MAGIC_ENDED) /* sync: kernel.magic */
-        gmk_store_rlx(&h->gate, 0, GMK_DEV); /* relaxed: nobody has used it */
-    gmk_store_rel(&h->magic, 0, GMK_DEV); /* sync: kernel.magic */
+        gmk_store_rlx(&h->gate, 0, GMK_DEV);                  /* relaxed: nobody has used it */
+    gmk_store_rel(&h->magic, 0, GMK_DEV);                     /* sync: kernel.magic */
     h->error[0] = '\0';
     if (cfg != NULL)
         full = *cfg;
@@ -135,6 +135,8 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     k->handle = handle;
     k->n_agents = full.n_workers + GMK_MAX_HOSTS + 1;
     gmk_hal_lock_init(&k->lock);
+    gmk_hal_lock_init(&k->read_lock);
+    gmk_hal_lock_init(&k->watch_lock);
     h->k = k;
     h->born = gmk_hal_now_ns();
     rc = core_init(k, h, mods, n_mods);

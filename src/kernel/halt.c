@@ -5,7 +5,7 @@
 
 void gmki_gate_shut(gmki_handle_t *h)
 {
-    gmk_and_sc(&h->gate, ~(uint64_t)GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */
+    gmk_and_sc(&h->gate, ~(uint64_t)GMKI_GATE_OPEN, GMK_DEV);          /* sync: kernel.gate */
     while ((gmk_load_sc(&h->gate, GMK_DEV) & GMKI_GATE_INSIDE) != 0) { /* sync: kernel.gate */
         gmk_hal_park_wake(&h->k->core.sched.quiet); /* who waits for rest gives up */
         gmk_hal_relax();
@@ -83,6 +83,8 @@ void gmki_kernel_free(gmki_kernel_t *k)
     gmki_mem_fini(&k->core.mem);
     gmk_hal_free(k->threads);
     gmk_hal_lock_destroy(&k->lock);
+    gmk_hal_lock_destroy(&k->read_lock);
+    gmk_hal_lock_destroy(&k->watch_lock);
     gmk_hal_free(k);
 }
 

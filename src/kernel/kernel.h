@@ -15,6 +15,12 @@
 
 enum gmki_state { GMKI_BOOTING, GMKI_RUNNING, GMKI_HALTING, GMKI_WEDGED };
 
+/* What the watchdog knows of a worker. */
+typedef struct gmki_watch {
+    uint64_t seen; /* heartbeat at the last scan, plus 1; 0: none yet */
+    uint32_t missed;
+} gmki_watch_t;
+
 typedef struct gmki_kernel {
     gmki_core_t core;
     gmk_boot_cfg_t cfg;
@@ -24,14 +30,17 @@ typedef struct gmki_kernel {
     gmki_agent_t **agents; /* by number; a host's is made at its first attach */
     gmk_hal_thread_t *threads;
     uint32_t n_started;
-    gmk_a64_t *rows; /* agent * n_tenants + tenant */
+    gmk_a64_t *rows;         /* agent * n_tenants + tenant */
     gmk_a64_t *handler_rows; /* agent * GMK_MAX_HANDLERS */
     gmki_trace_cfg_t trace_cfg;
     gmki_trace_ring_t *rings; /* (agents but the outside one) * n_tenants + tenant */
     uint32_t trace_slots;
     gmk_record_writer_t record; /* under the lock of deterministic work */
-    gmk_a32_t parker;          /* somebody is parked on the quiet word */
-    gmk_hal_lock_t lock;       /* attach and detach, waiters, trace readers */
+    gmk_a32_t parker;           /* somebody is parked on the quiet word */
+    gmk_hal_lock_t lock;        /* attach and detach, trace levels, audits */
+    gmk_hal_lock_t read_lock;   /* trace readers; no worker's own code takes it */
+    gmk_hal_lock_t watch_lock;  /* watch[] */
+    gmki_watch_t watch[GMK_MAX_WORKERS];
 } gmki_kernel_t;
 
 /* The private contents of gmk_kernel_t. It outlives the kernel, so that a call from
@@ -62,6 +71,11 @@ GMK_FN gmki_kernel_t *gmki_kernel(const gmk_kernel_t *h)
 
 GMK_FN gmki_agent_t *gmki_outside(const gmki_kernel_t *k) { return k->agents[k->n_agents - 1]; }
 
+GMK_FN uint32_t gmki_n_rings(const gmki_kernel_t *k)
+{
+    return (k->n_agents - 1) * k->cfg.n_tenants;
+}
+
 /* agent.c */
 int gmki_agents_init(gmki_kernel_t *k);
 void gmki_agents_fini(gmki_kernel_t *k);
@@ -83,7 +97,7 @@ void gmki_come_out(gmk_kernel_t *handle);
 
 /* audit.c */
 void gmki_books(const gmki_kernel_t *k, gmk_audit_report_t *out); /* the counters alone */
-void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out); /* pre: no worker runs */
+void gmki_audit(gmki_kernel_t *k, gmk_audit_report_t *out);       /* pre: no worker runs */
 uint32_t gmki_lose_all(gmki_kernel_t *k, gmki_agent_t *a);
 
 /* deterministic.c */

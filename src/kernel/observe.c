@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Readers: metrics, traces, channels, handlers, workers; and the panic.
+ * Readers: metrics, channels, handlers, workers; and the panic.
  * Floor: F8. Readers never hold a writer up. The list of kernels to show in a panic is
  * the one thing shared between kernels, and nothing else uses it.
- * Source: SPEC OBS-1, OBS-4, OBS-16, OBS-17; ARCHITECTURE R10, R12. */
+ * Source: SPEC OBS-1, OBS-4, OBS-16; ARCHITECTURE R10, R12. */
 #include "kernel/kernel.h"
 
 static uint64_t base_metric(const gmki_kernel_t *k, uint32_t id, uint32_t row)
@@ -77,114 +77,6 @@ int gmk_metrics_map(const gmk_kernel_t *handle, gmk_metrics_map_t *out)
     return GMK_OK;
 }
 
-static bool text_eq(const char *a, const char *b)
-{
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
-    }
-    return *a == *b;
-}
-
-static uint32_t max_level(const gmki_kernel_t *k)
-{
-    uint32_t max = 0;
-
-    for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) /* relaxed: a setting */
-        max = gmk_max32(max, gmk_load_rlx(&k->trace_cfg.level[m], GMK_DEV));
-    return max;
-}
-
-int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level)
-{
-    gmki_kernel_t *k = gmki_kernel(handle);
-    bool found = module == NULL;
-
-    if (k == NULL || level > GMK_TRACE_ALL)
-        return GMK_E_INVALID;
-    gmk_hal_lock_acquire(&k->lock);
-    for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) {
-        if (module != NULL &&
-            (m >= k->core.mods.n_mods || !text_eq(k->core.mods.mods[m]->name, module)))
-            continue;
-        gmk_store_rlx(&k->trace_cfg.level[m], level, GMK_DEV); /* relaxed: may take effect late */
-        found = true;
-    }
-    gmk_store_rlx(&k->trace_cfg.max_level, max_level(k), GMK_DEV); /* relaxed: as above */
-    gmk_hal_lock_release(&k->lock);
-    return found ? GMK_OK : GMK_E_NOT_FOUND;
-}
-
-int gmk_trace_set_sample_rate(gmk_kernel_t *handle, uint32_t rate)
-{
-    gmki_kernel_t *k = gmki_kernel(handle);
-
-    if (k == NULL)
-        return GMK_E_INVALID;
-    gmk_store_rlx(&k->trace_cfg.sample_rate, rate, GMK_DEV); /* relaxed: may take effect late */
-    return GMK_OK;
-}
-
-static uint32_t n_rings(const gmki_kernel_t *k) { return (k->n_agents - 1) * k->cfg.n_tenants; }
-
-/* The ring whose oldest record is the earliest, or null. pre: the lock is held. */
-static gmki_trace_ring_t *earliest(gmki_kernel_t *k)
-{
-    gmki_trace_ring_t *best = NULL;
-    uint64_t when = 0;
-
-    for (uint32_t i = 0; i < n_rings(k); i++) {
-        gmki_trace_ring_t *r = &k->rings[i];
-        uint32_t pos;
-
-        if (gmk_spsc_take(&r->ring, 1, &pos, GMK_DEV) == 0)
-            continue;
-        if (best == NULL || r->recs[pos & r->ring.mask_c].tsc < when) {
-            best = r;
-            when = r->recs[pos & r->ring.mask_c].tsc;
-        }
-    }
-    return best;
-}
-
-int gmk_trace_read(gmk_kernel_t *handle, gmk_trace_ev_t *out)
-{
-    gmki_kernel_t *k = gmki_kernel(handle);
-    gmki_trace_ring_t *r;
-    uint32_t pos;
-
-    if (k == NULL || out == NULL)
-        return GMK_E_INVALID;
-    gmk_hal_lock_acquire(&k->lock);
-    r = earliest(k);
-    if (r != NULL && gmk_spsc_take(&r->ring, 1, &pos, GMK_DEV) != 0) {
-        *out = r->recs[pos & r->ring.mask_c];
-        gmk_spsc_release(&r->ring, pos, 1, GMK_DEV);
-    }
-    gmk_hal_lock_release(&k->lock);
-    return r != NULL ? GMK_OK : GMK_E_NOT_FOUND;
-}
-
-uint64_t gmk_trace_total(const gmk_kernel_t *handle)
-{
-    const gmki_kernel_t *k = gmki_kernel(handle);
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; k != NULL && i < n_rings(k); i++)
-        n += gmk_count_get(&k->rings[i].written);
-    return n;
-}
-
-uint64_t gmk_trace_dropped(const gmk_kernel_t *handle)
-{
-    const gmki_kernel_t *k = gmki_kernel(handle);
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; k != NULL && i < n_rings(k); i++)
-        n += gmk_count_get(&k->rings[i].dropped);
-    return n;
-}
-
 int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_info_t *out)
 {
     const gmki_kernel_t *k = gmki_kernel(handle);
@@ -207,6 +99,8 @@ int gmk_handler_get_info(const gmk_kernel_t *handle, uint32_t idx, gmk_handler_i
         out->yields += gmk_count_get(&r[GMKI_HROW_YIELDS]);
         out->retries += gmk_count_get(&r[GMKI_HROW_RETRIES]);
     }
+    if (h->runtime != NULL)
+        gmki_latency(h->runtime, &out->runtime);
     return GMK_OK;
 }
 
@@ -258,8 +152,8 @@ int gmk_worker_get_info(const gmk_kernel_t *handle, uint32_t worker, gmk_worker_
     if (worker >= k->cfg.n_workers)
         return GMK_E_NOT_FOUND;
     q = &k->core.sched.wq[worker];
-    current = gmk_load_rlx(&q->current, GMK_DEV);       /* relaxed: for a person to read */
-    idle = gmk_load_sc(&k->core.sched.idle, GMK_DEV);   /* sync: sched.idle */
+    current = gmk_load_rlx(&q->current, GMK_DEV);     /* relaxed: for a person to read */
+    idle = gmk_load_sc(&k->core.sched.idle, GMK_DEV); /* sync: sched.idle */
     *out = (gmk_worker_info_t){.id = worker, .heartbeat = gmk_count_get(&q->heartbeat)};
     out->queued =
         gmk_mpmc_count(&q->inbox.ring, GMK_DEV) + gmk_mpmc_count(&q->shared.ring, GMK_DEV);
@@ -356,7 +250,7 @@ void gmk_panic(const char *file, int line_no, const char *text)
             continue;
         say(line, "last trace events of a kernel:");
         say_end(line);
-        for (uint32_t r = 0; r < n_rings(k); r++)
+        for (uint32_t r = 0; r < gmki_n_rings(k); r++)
             panic_ring(&k->rings[r], r / k->cfg.n_tenants);
     }
     gmk_hal_abort();

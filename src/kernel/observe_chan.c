@@ -5,14 +5,6 @@
  * Source: SPEC CH-7, CH-17 to CH-19, OBS-1. */
 #include "kernel/kernel.h"
 
-static void fill_latency(gmk_latency_t *out, const gmk_hist_t *h)
-{
-    *out = (gmk_latency_t){.count = gmk_hist_count(h), .max_ns = gmk_hist_max(h)};
-    out->p50_ns = gmk_hist_percentile(h, 5000);
-    out->p90_ns = gmk_hist_percentile(h, 9000);
-    out->p99_ns = gmk_hist_percentile(h, 9900);
-}
-
 static void fill_chan(const gmki_kernel_t *k, gmki_chan_t *c, gmk_chan_info_t *out)
 {
     *out = (gmk_chan_info_t){.id = gmki_chan_id(c),
@@ -99,7 +91,7 @@ int gmk_chan_get_sub(const gmk_kernel_t *handle, uint32_t id, uint32_t i, gmk_su
                                 .next_seq = gmk_cursor_next(&s->cursor, GMK_DEV) + 1,
                                 .acked_seq = gmki_sub_acked(s),
                                 .drops = gmk_count_get(&s->drops)};
-        fill_latency(&out->latency, &s->latency);
+        gmki_latency(&s->latency, &out->latency);
     }
     gmk_hal_lock_release(&k->core.chan.lock);
     return s != NULL ? GMK_OK : (int)GMK_E_NOT_FOUND;

@@ -130,6 +130,18 @@ int gmk_submit_at_tick(gmk_kernel_t *handle, gmk_task_t *t, uint32_t tick)
     return submit_timer(handle, t, 0, &tick);
 }
 
+/* How long the tick lasted that ends now. */
+static void time_tick(gmk_sched_t *s, uint64_t now)
+{
+    uint64_t began = gmk_xchg_rlx(&s->tick_at, now, GMK_DEV); /* relaxed: a statistic */
+    uint64_t took = now > began ? now - began : 0;            /* two may end a tick at one time */
+
+    if (began == 0)
+        return;
+    gmk_store_rlx(&s->tick_last_ns, took, GMK_DEV); /* relaxed: a statistic */
+    gmk_hist_raise_shared(&s->tick_longest_ns, took);
+}
+
 void gmk_tick_advance(gmk_kernel_t *handle)
 {
     uint32_t seq;
@@ -139,6 +151,7 @@ void gmk_tick_advance(gmk_kernel_t *handle)
     if (k == NULL)
         return;
     gmk_add_ar(&k->core.sched.tick_base, 1, GMK_DEV); /* sync: sched.tick */
+    time_tick(&k->core.sched, gmk_hal_now_ns());
     /* By the clock, the events of later ticks are due earlier now, too. */
     if (gmki_evq_due(&k->core.sched, gmk_hal_now_ns()))
         gmki_wake_one(&k->core.sched);
@@ -197,7 +210,7 @@ int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool 
     }
     if (parks)
         gmk_store_rel(&k->parker, 0, GMK_DEV); /* sync: kernel.parker */
-    gmk_sub_sc(&s->waiting, 1, GMK_DEV); /* sync: sched.waiting */
+    gmk_sub_sc(&s->waiting, 1, GMK_DEV);       /* sync: sched.waiting */
     return rc;
 }
 
@@ -224,7 +237,7 @@ typedef struct host {
     gmk_kernel_t *handle;
     gmki_kernel_t *k;
     gmki_agent_t *agent;
-    uint64_t born; /* of the kernel, which another may follow in the same storage */
+    uint64_t born;   /* of the kernel, which another may follow in the same storage */
     gmk_task_t none; /* ctx->task: contexts hold no null pointer */
 } host_t;
 

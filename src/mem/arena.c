@@ -117,8 +117,8 @@ int gmki_mem_init(gmk_alloc_t *m, size_t arena_bytes, uint32_t n_agents)
 {
     plan_t p;
 
-    if (m == NULL || n_agents == 0 || n_agents > UINT32_MAX / 16 ||
-        arena_bytes < GMKI_ARENA_MIN || arena_bytes > GMKI_ARENA_MAX)
+    if (m == NULL || n_agents == 0 || n_agents > UINT32_MAX / 16 || arena_bytes < GMKI_ARENA_MIN ||
+        arena_bytes > GMKI_ARENA_MAX)
         return GMK_E_INVALID;
     gmk_hal_memset(m, 0, sizeof(*m));
     plan_make(&p, arena_bytes, n_agents);
@@ -263,6 +263,42 @@ int gmki_mem_stats(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_sta
     else
         stats_objects(m, kind, out);
     return GMK_OK;
+}
+
+/* Objects of a class that callers hold. */
+static uint64_t class_live(const gmk_alloc_t *m, uint32_t class)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c != NULL)
+            n += gmk_count_get(&c->bin[class].n_moved) - gmki_bin_held(&c->bin[class]);
+    }
+    return gmk_min64(n, m->classes[class].n_objs); /* a moving value may look negative */
+}
+
+uint32_t gmki_mem_frag(const gmk_alloc_t *m)
+{
+    uint64_t least = UINT64_MAX; /* shares in 1/1000000; 2^36 bytes are the most */
+    uint64_t free = 0;
+    uint64_t total = 0;
+    uint64_t share = 0;
+
+    /* From the largest bin down: what can serve a request of each size. */
+    for (uint32_t bin = GMK_BLOCK_BINS; bin-- > 0;) {
+        uint32_t class = bin == GMKI_CLASS_TASK ? GMKI_CLASS_BLOCK64 : bin;
+        const gmki_class_t *cl = &m->classes[class];
+
+        total += (uint64_t)cl->n_objs << cl->shift;
+        free += (cl->n_objs - class_live(m, class)) << cl->shift;
+        if (total == 0)
+            continue; /* a small arena has no large bins */
+        share = free * 1000000 / total;
+        least = gmk_min64(least, share);
+    }
+    return share != 0 ? 1000 - (uint32_t)(least * 1000 / share) : 0;
 }
 
 uint64_t gmki_payloads_live(const gmk_alloc_t *m)

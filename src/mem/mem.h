@@ -85,10 +85,10 @@ typedef struct gmki_cache {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_alloc_t *m;
     gmki_obs_t *obs;
     char *arena;
-    gmki_state_t *state; /* by granule */
-    uint64_t n_granules; /* of task slab and blocks, from the arena's start */
-    gmk_a64_t *n_bytes;  /* GMK_METRIC_ALLOC_BYTES in obs's row: no other cache adds to it */
-    gmki_kind_t kind[2]; /* GMK_ALLOC_TASK_SLAB, GMK_ALLOC_BLOCK */
+    gmki_state_t *state;  /* by granule */
+    uint64_t n_granules;  /* of task slab and blocks, from the arena's start */
+    gmk_a64_t *n_bytes;   /* GMK_METRIC_ALLOC_BYTES in obs's row: no other cache adds to it */
+    gmki_kind_t kind[2];  /* GMK_ALLOC_TASK_SLAB, GMK_ALLOC_BLOCK */
     gmk_a64_t n_payloads; /* made here minus freed here */
     gmk_a64_t n_fails[GMK_ALLOC_KINDS];
     gmk_a64_t n_bad_frees[GMK_ALLOC_KINDS];
@@ -202,6 +202,10 @@ void *gmki_mem_trace_region(gmk_alloc_t *m, size_t *bytes);
  * returns: GMK_OK, GMK_E_INVALID. threads: any. */
 GMK_NODISCARD int gmki_mem_stats(const gmk_alloc_t *m, enum gmk_alloc_kind kind,
                                  gmk_alloc_stats_t *out);
+
+/* Fragmentation of the blocks in 1/1000, by the formula at gmk_kernel_info_t. threads:
+ * any; as exact as gmki_mem_stats. */
+uint32_t gmki_mem_frag(const gmk_alloc_t *m);
 
 /* Payloads of the arena that have not been freed. As exact as gmki_mem_stats. */
 uint64_t gmki_payloads_live(const gmk_alloc_t *m);

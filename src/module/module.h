@@ -22,6 +22,7 @@ typedef struct gmki_handler {
     uint32_t max_yields;
     gmk_a32_t poisoned;
     uint64_t budget_ns;
+    gmk_hist_t *runtime; /* of timed calls; null: not kept */
 } gmki_handler_t;
 
 GMK_STATIC_ASSERT(sizeof(gmki_handler_t) == GMK_CACHE_LINE, "the dispatch table has a line each");
@@ -39,17 +40,17 @@ typedef struct gmki_fails {
 
 typedef struct gmki_warnings {
     uint32_t len;
-    uint32_t line; /* where the line in work begins */
+    uint32_t line;  /* where the line in work begins */
     uint32_t n_cut; /* lines without room */
-    bool full;     /* the line in work does not fit */
+    bool full;      /* the line in work does not fit */
     char text[GMKI_WARN_BYTES];
 } gmki_warnings_t;
 
 /* A declared channel and the modules at its ends, a bit each. */
 typedef struct gmki_wire {
-    const gmk_chan_decl_t *decl; /* the first one: all others agree with it */
-    uint32_t module;             /* whose that is */
-    uint32_t id;                 /* once open */
+    const gmk_chan_decl_t *decl;  /* the first one: all others agree with it */
+    uint32_t module;              /* whose that is */
+    uint32_t id;                  /* once open */
     uint32_t slots, replay_slots; /* the largest declared */
     bool system;
     uint64_t producers, consumers;
@@ -66,17 +67,20 @@ typedef struct gmki_mod_reg {
     gmki_handler_t *handlers;
     gmki_fails_t *fails; /* by handler index */
     gmk_a32_t n_handlers;
-    gmk_hal_lock_t lock; /* failure windows, handlers added at run time */
+    gmk_hal_lock_t lock;             /* failure windows, handlers added at run time */
     uint8_t flags[GMK_MAX_HANDLERS]; /* GMK_HF_* by handler index */
-    gmki_wire_t *wires;  /* the declared channels, in order of declaration */
+    gmki_wire_t *wires;              /* the declared channels, in order of declaration */
     uint32_t n_wires;
-    char *error;         /* the boot's story, GMKI_ERROR_BYTES */
+    char *error; /* the boot's story, GMKI_ERROR_BYTES */
     gmki_warnings_t warnings;
 } gmki_mod_reg_t;
 
 /* registry.c */
 int gmki_mod_add(gmki_mod_reg_t *r, gmk_module_t *m);
 int gmki_mod_route(gmki_mod_reg_t *r); /* pre: all declarations are valid by themselves */
+/* Gives a new handler its histogram. returns: GMK_OK, GMK_ALLOC_FAIL. pre: no worker can
+ * reach the handler yet. */
+GMK_NODISCARD int gmki_mod_timed(gmki_handler_t *h);
 void gmki_mod_fini(gmki_mod_reg_t *r);
 bool gmki_consumes(const gmk_module_t *m, uint32_t type); /* by a declaration */
 uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type);

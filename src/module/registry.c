@@ -33,8 +33,9 @@ static int check_module_name(gmki_mod_reg_t *r, const gmk_module_t *m)
     if (n == GMK_MAX_CHAN_NAME)
         return gmki_wrong(r, m, "has a name too long: cut it to GMK_MAX_CHAN_NAME - 1 bytes");
     if (!gmki_name_is_plain(m->name))
-        return gmki_wrong(r, m, "has a blank, quote or control character in its name: "
-                                "use letters, digits and '._-'");
+        return gmki_wrong(r, m,
+                          "has a blank, quote or control character in its name: "
+                          "use letters, digits and '._-'");
     return GMK_OK;
 }
 
@@ -85,7 +86,16 @@ static int add_handler(gmki_mod_reg_t *r, uint32_t module, const gmk_handler_reg
                     : reg->max_yields == GMK_YIELD_NEVER ? 0
                                                          : reg->max_yields;
     h->budget_ns = reg->budget_ns != 0 ? reg->budget_ns : GMK_MAX_HANDLER_CYCLES;
-    return GMK_OK;
+    if (gmki_mod_timed(h) == GMK_OK)
+        return GMK_OK;
+    gmki_wrong(r, r->mods[module], "has a handler more than there is memory for: register fewer");
+    return GMK_ALLOC_FAIL;
+}
+
+int gmki_mod_timed(gmki_handler_t *h)
+{
+    h->runtime = gmk_hal_calloc(1, sizeof(gmk_hist_t));
+    return h->runtime != NULL ? GMK_OK : GMK_ALLOC_FAIL;
 }
 
 /* Direct submits of a type go to the one module that does not consume it from a
@@ -159,6 +169,7 @@ uint32_t gmki_add_handler(void *modules, uint32_t module, gmk_handler_fn fn)
                                           .type = GMKI_TYPE_ERROR_HANDLER,
                                           .max_yields = GMK_DEFAULT_MAX_YIELDS,
                                           .budget_ns = GMK_MAX_HANDLER_CYCLES};
+        (void)!gmki_mod_timed(&r->handlers[i]);        /* without it, it is not timed */
         gmk_store_rel(&r->n_handlers, i + 1, GMK_DEV); /* sync: module.handlers */
     }
     gmk_hal_lock_release(&r->lock);
@@ -181,6 +192,8 @@ const char *gmki_module_name(void *modules, uint32_t module)
 
 void gmki_mod_fini(gmki_mod_reg_t *r)
 {
+    for (uint32_t i = 0; r->handlers != NULL && i < GMK_MAX_HANDLERS; i++)
+        gmk_hal_free(r->handlers[i].runtime);
     gmk_hal_free(r->handlers);
     gmk_hal_free(r->fails);
     gmk_hal_free(r->wires);

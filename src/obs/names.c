@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Texts of return codes, reasons and metrics.
+ * Texts of return codes, reasons and metrics; the summary of a histogram.
  * Floor: F2. Source: ARCHITECTURE R10, R11. */
 #include "obs/obs.h"
 
@@ -48,5 +48,17 @@ const char *gmk_reason_text(uint32_t reason)
 const char *gmk_metric_key(uint32_t id) { return id < GMK_METRIC_COUNT ? metric_keys[id] : NULL; }
 
 const char *gmk_metric_text(uint32_t id) { return id < GMK_METRIC_COUNT ? metric_texts[id] : NULL; }
+
+void gmki_latency(const gmk_hist_t *h, gmk_latency_t *out)
+{
+    uint64_t max = gmk_hist_max(h);
+
+    /* A bucket's upper end may lie above the greatest value; that is a bound, too. */
+    *out = (gmk_latency_t){.count = gmk_hist_count(h),
+                           .p50_ns = gmk_min64(gmk_hist_percentile(h, 5000), max),
+                           .p90_ns = gmk_min64(gmk_hist_percentile(h, 9000), max),
+                           .p99_ns = gmk_min64(gmk_hist_percentile(h, 9900), max),
+                           .max_ns = max};
+}
 
 uint32_t gmk_version(void) { return GMK_VERSION_CURRENT; }

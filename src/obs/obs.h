@@ -10,6 +10,7 @@
 
 #include "ggmk/hal.h"
 #include "ggmk/metrics.h"
+#include "ggmk/prim/hist.h"
 #include "ggmk/prim/spsc.h"
 #include "ggmk/trace.h"
 
@@ -43,10 +44,10 @@ typedef struct gmki_trace_ring {
 } gmki_trace_ring_t;
 
 typedef struct gmki_obs {
-    gmk_a64_t *rows; /* of tenant 0; tenant t is t * GMKI_ROW_WORDS further */
+    gmk_a64_t *rows;          /* of tenant 0; tenant t is t * GMKI_ROW_WORDS further */
     gmki_trace_ring_t *rings; /* by tenant; null: no traces (the outside row) */
     const gmki_trace_cfg_t *cfg;
-    uint32_t agent; /* worker number, or a number behind the workers */
+    uint32_t agent;  /* worker number, or a number behind the workers */
     uint32_t module; /* whose handler runs: index of the trace level */
     uint64_t now;    /* gmk_hal_now_ns at the last batch edge */
     uint64_t rng;
@@ -64,6 +65,9 @@ GMK_FN void gmki_count(gmki_obs_t *o, uint32_t tenant, uint32_t metric, uint64_t
     else
         gmk_count_add(c, n);
 }
+
+/* What a histogram of nanoseconds says. (names.c) */
+void gmki_latency(const gmk_hist_t *h, gmk_latency_t *out);
 
 /* Writes a record past all filters. Private to gmki_trace and gmk_trace. */
 void gmki_trace_write(gmki_obs_t *o, uint32_t ev, const gmk_task_t *t, uint32_t a0, uint32_t a1);

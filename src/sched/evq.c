@@ -10,6 +10,7 @@ int gmki_evq_init(gmki_evq_t *q, uint32_t cap)
     gmk_hal_lock_init(&q->lock);
     q->cap = cap;
     q->n_free = cap;
+    q->least_free = cap;
     q->next_wall = GMKI_NEVER;
     q->next_tick = GMKI_NEVER;
     gmk_heap_setup(&q->wall, cap);
@@ -46,8 +47,7 @@ static void mirror(gmki_evq_t *q)
     gmk_store_rel(&q->next_tick, t != NULL ? t->due : GMKI_NEVER, GMK_DEV); /* sync: evq.next */
 }
 
-bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick,
-                     bool *earliest)
+bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick, bool *earliest)
 {
     gmk_heap_t *heap = is_tick ? &q->tick : &q->wall;
     gmk_heap_node_t *nodes = is_tick ? q->tick_nodes : q->wall_nodes;
@@ -58,6 +58,7 @@ bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_t
         uint32_t slot = q->free[--q->n_free];
         uint64_t order = gmk_heap_order(GMK_PRIORITY(c->task.flags), q->inserted++);
 
+        q->least_free = gmk_min32(q->least_free, q->n_free);
         gmk_cell_copy(&q->cells[slot], c);
         ok = gmk_heap_push(heap, nodes, due, order, slot);
         GMK_ASSERT(ok, "a heap holds as many nodes as there are cells");
@@ -108,6 +109,16 @@ uint32_t gmki_evq_count(gmki_evq_t *q)
     return n;
 }
 
+uint32_t gmki_evq_high(gmki_evq_t *q)
+{
+    uint32_t n;
+
+    gmk_hal_lock_acquire(&q->lock);
+    n = q->cap - q->least_free;
+    gmk_hal_lock_release(&q->lock);
+    return n;
+}
+
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out)
 {
     return gmki_evq_take_due(q, GMKI_NEVER, GMKI_NEVER, out, 1) != 0;
@@ -129,8 +140,8 @@ uint64_t gmki_evq_next_ns(const gmk_sched_t *s)
     uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
     uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV);     /* sync: sched.tick */
 
-    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV)); /* sync: det.ready */
-    if (gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0) /* sync: sched.watched */
+    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV));           /* sync: det.ready */
+    if (gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0)                     /* sync: sched.watched */
         tick = gmk_min64(tick, gmk_load_acq(&s->ticks_told, GMK_DEV) + 1); /* sync: sched.told */
     if (tick == GMKI_NEVER)
         return wall;

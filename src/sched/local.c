@@ -109,9 +109,8 @@ static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n, bool local)
     k = gmk_mpmc_take(&from->ring, from->cells, GMK_CELL_STRIDE, want, &pos, GMK_DEV);
     for (uint32_t i = 0; i < k; i++) {
         const gmk_cell_t *c = &from->cells[(pos + i) & from->ring.mask_c];
-        bool ok = local && gmki_is_spawned(c)
-                      ? gmk_lq_push_newest(&q->stack, q->stack_cells, c)
-                      : gmk_lq_push_newest(&q->fifo, q->fifo_cells, c);
+        bool ok = local && gmki_is_spawned(c) ? gmk_lq_push_newest(&q->stack, q->stack_cells, c)
+                                              : gmk_lq_push_newest(&q->fifo, q->fifo_cells, c);
 
         GMK_ASSERT(ok, "no more is taken than there is room");
     }
@@ -138,17 +137,38 @@ static gmki_queue_t *rq_pick(gmk_sched_t *s, gmki_wq_t *q)
     return NULL;
 }
 
-bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out)
+/* The depth of the overflow bucket before k were taken, for its high-water mark. */
+static bool overflow_took(gmk_sched_t *s, gmki_wq_t *q, uint32_t k)
 {
-    return gmk_cells_pop(&s->overflow.ring, s->overflow.cells, out, 1, GMK_DEV) != 0 ||
+    if (k != 0)
+        gmki_raise(&q->overflow_high, gmk_mpmc_count(&s->overflow.ring, GMK_DEV) + k);
+    return k != 0;
+}
+
+bool gmki_overflow_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
+{
+    return overflow_took(s, q,
+                         gmk_cells_pop(&s->overflow.ring, s->overflow.cells, out, 1, GMK_DEV)) ||
            gmk_cells_pop(&s->acts.ring, s->acts.cells, out, 1, GMK_DEV) != 0;
+}
+
+/* How deep a ready queue is that is about to be taken from. */
+static uint32_t rq_depth(gmk_sched_t *s, gmki_wq_t *q, const gmki_queue_t *r)
+{
+    uint32_t n = gmk_mpmc_count(&r->ring, GMK_DEV);
+
+    gmki_raise(&q->rq_high[r - s->rq], n);
+    return n;
 }
 
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
 {
     gmki_queue_t *r = rq_pick(s, q);
 
-    return r != NULL && gmk_cells_pop(&r->ring, r->cells, out, 1, GMK_DEV) != 0;
+    if (r == NULL)
+        return false;
+    rq_depth(s, q, r);
+    return gmk_cells_pop(&r->ring, r->cells, out, 1, GMK_DEV) != 0;
 }
 
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
@@ -164,8 +184,10 @@ uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
         gmki_unspill(a);
         k = gmk_lq_count(&q->fifo);
     }
-    if (k == 0)
+    if (k == 0) {
         k = fetch(q, &s->overflow, want, false);
+        overflow_took(s, q, k);
+    }
     if (k == 0)
         k = fetch(q, &s->acts, 1, false);
     if (k != 0)
@@ -173,7 +195,7 @@ uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
     r = rq_pick(s, q);
     if (r == NULL)
         return 0;
-    share = gmk_mpmc_count(&r->ring, GMK_DEV) / s->n_workers + 1;
+    share = rq_depth(s, q, r) / s->n_workers + 1;
     return fetch(q, r, gmk_min32(want, share), false);
 }
 

@@ -49,15 +49,15 @@ typedef struct gmki_wq {
     gmk_lq_t fifo; /* yields, activations, gathered and stolen tasks */
     gmk_cell_t *stack_cells;
     gmk_cell_t *fifo_cells;
-    uint32_t limit;       /* of stack + fifo, for ordinary tasks: the yield watermark */
-    uint32_t cap;         /* of stack + fifo */
-    uint32_t older_in;    /* takes until the next look at older queues */
-    uint32_t oldest_in;   /* looks until one at the oldest spawned task */
+    uint32_t limit;     /* of stack + fifo, for ordinary tasks: the yield watermark */
+    uint32_t cap;       /* of stack + fifo */
+    uint32_t older_in;  /* takes until the next look at older queues */
+    uint32_t oldest_in; /* looks until one at the oldest spawned task */
     uint32_t oldest_every;
-    uint32_t rq_turn;     /* position in the weighted round over priorities */
-    uint32_t batch;       /* tasks a batch, adapted to their length */
-    uint32_t offer_from;  /* private tasks from which on a spawn offers some: 1, or 0 if long */
-    uint32_t last_n;      /* tasks of the last batch; 0 after a pause */
+    uint32_t rq_turn;    /* position in the weighted round over priorities */
+    uint32_t batch;      /* tasks a batch, adapted to their length */
+    uint32_t offer_from; /* private tasks from which on a spawn offers some: 1, or 0 if long */
+    uint32_t last_n;     /* tasks of the last batch; 0 after a pause */
     uint64_t rng;
     gmki_spill_t spill;
     /* Everybody's. */
@@ -69,15 +69,19 @@ typedef struct gmki_wq {
     gmk_a32_t current; /* index + 1 of the handler that runs or ran last; 0: idle */
     gmk_a32_t exited;
     gmk_a32_t frozen;
+    gmk_a32_t rq_high[GMK_N_PRIO]; /* depths seen before taking: high-water marks */
+    gmk_a32_t overflow_high;
+    gmk_a32_t local_high; /* at batch edges */
 } gmki_wq_t;
 
 typedef struct gmki_evq {
     gmk_hal_lock_t lock;
     gmk_heap_t wall, tick;
     gmk_heap_node_t *wall_nodes, *tick_nodes;
-    gmk_cell_t *cells;   /* of both heaps */
-    uint32_t *free;      /* stack of unused cells */
+    gmk_cell_t *cells; /* of both heaps */
+    uint32_t *free;    /* stack of unused cells */
     uint32_t n_free;
+    uint32_t least_free; /* n_free's low-water mark */
     uint32_t cap;
     uint64_t inserted;
     gmk_a64_t next_wall; /* earliest due time, GMKI_NEVER if none */
@@ -96,15 +100,15 @@ struct gmk_sched {
     gmki_wq_t *wq;
     uint16_t type_handler[GMKI_TYPES]; /* direct submits: handler index */
     /* Up-calls, registered by the floors above. */
-    void (*return_message)(gmki_agent_t *a, const gmk_cell_t *c); /* a due mailbox message */
+    void (*return_message)(gmki_agent_t *a, const gmk_cell_t *c);        /* a due mailbox message */
     void (*lose)(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason); /* dead-letters */
     void (*give_up)(gmki_agent_t *a, const gmk_cell_t *c); /* the same: no memory to go on */
     bool (*is_serial)(const gmk_sched_t *s, uint16_t sub);
     bool (*hosts_inside)(const gmk_sched_t *s, const gmki_agent_t *me); /* attached threads */
     void (*begin_ticks)(gmki_agent_t *a); /* deterministic ones that are due */
-    const gmk_a64_t *det_ready; /* the earliest that may begin; GMKI_NEVER: none */
-    gmk_a64_t no_tick;          /* what it points to without such work */
-    void (*tell_ticks)(gmki_agent_t *a); /* a tick has passed that somebody listens to */
+    const gmk_a64_t *det_ready;           /* the earliest that may begin; GMKI_NEVER: none */
+    gmk_a64_t no_tick;                    /* what it points to without such work */
+    void (*tell_ticks)(gmki_agent_t *a);  /* a tick has passed that somebody listens to */
     void *owner;
 
     gmki_queue_t rq[GMK_N_PRIO];
@@ -114,13 +118,15 @@ struct gmk_sched {
     /* Parked mask, searching count << 32, count of the parked still checking << 48. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t idle;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t seq_blocks;
-    gmk_a64_t tick_base; /* manual ticks, or ticks added to the clock's */
+    gmk_a64_t tick_base;  /* manual ticks, or ticks added to the clock's */
     gmk_a64_t ticks_told; /* the last tick that sys.tick has, while it is watched */
     gmk_a32_t ticks_watched;
+    gmk_a64_t tick_at;                       /* when the last one was added; 0: none yet */
+    gmk_a64_t tick_last_ns, tick_longest_ns; /* between two of them */
     gmk_a32_t timekeeper; /* worker + 1 that sleeps until the next event; 0: none */
-    gmk_a32_t closed; /* no more work from outside */
-    gmk_a32_t control; /* GMKI_STOP, GMKI_FREEZE: seen by workers between batches */
-    gmk_a32_t waiting; /* somebody waits for all workers to be parked */
+    gmk_a32_t closed;     /* no more work from outside */
+    gmk_a32_t control;    /* GMKI_STOP, GMKI_FREEZE: seen by workers between batches */
+    gmk_a32_t waiting;    /* somebody waits for all workers to be parked */
     gmk_hal_park_t quiet;
 };
 
@@ -138,17 +144,21 @@ struct gmki_agent {
     gmk_sched_t *sched;
     gmki_wq_t *wq; /* null: not a worker */
     uint32_t seq_next, seq_end;
+    uint32_t time_in; /* a worker's handler calls until one is timed, that one included */
+    uint32_t edge_in; /* time_in at the last batch edge */
     /* What the running handler asked for; set by the worker floor. */
-    bool yielded; /* set by a yield, cleared when it is honoured */
-    uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
-    void *group;       /* serial group being drained, null for direct and parallel work */
-    bool in_task;      /* ctx.task stands in a cell */
-    uint64_t chan_gap; /* messages lost before the current one */
-    uint64_t det_due; /* a deterministic task asked for a retry in this tick */
+    bool yielded;          /* set by a yield, cleared when it is honoured */
+    bool timed;            /* a call of this batch was timed */
+    uint32_t priority;     /* of the current task; GMK_N_PRIO: none, so spawns are shared */
+    void *group;           /* serial group being drained, null for direct and parallel work */
+    bool in_task;          /* ctx.task stands in a cell */
+    uint64_t chan_gap;     /* messages lost before the current one */
+    uint64_t det_due;      /* a deterministic task asked for a retry in this tick */
     uint32_t error_reason; /* of the current one, in a channel's error handler */
     gmki_obs_t obs;
     gmki_cache_t cache;
     gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
+    uint64_t time_rng;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t busy; /* an attached thread is inside a call */
     gmk_a32_t attached;
 };
@@ -180,8 +190,7 @@ int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t);
 int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc);
 /* seq: the first number, where a is the shared agent; others have their own. */
 int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint32_t seq);
-int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick,
-                   uint32_t seq);
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick, uint32_t seq);
 uint32_t gmki_submit(gmki_agent_t *a, const gmk_task_t *t, uint32_t n, uint32_t seq, int *why);
 void gmki_unaccept(gmki_agent_t *a, uint32_t tenant, uint32_t n);
 /* Queues an accepted cell again or for the first time; never refuses for want of queue
@@ -197,6 +206,7 @@ void gmki_evq_fini(gmki_evq_t *q);
 bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick,
                      bool *earliest);
 uint32_t gmki_evq_count(gmki_evq_t *q);
+uint32_t gmki_evq_high(gmki_evq_t *q);
 uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out,
                            uint32_t n);
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out);
@@ -211,7 +221,7 @@ void gmki_unspill(gmki_agent_t *a);
  * there is enough already. */
 void gmki_share(gmki_agent_t *a, uint32_t part);
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want);
-bool gmki_overflow_pop(gmk_sched_t *s, gmk_cell_t *out);
+bool gmki_overflow_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out);
 uint32_t gmki_steal(gmki_agent_t *a);
 uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns);
@@ -233,11 +243,23 @@ bool gmki_freeze(gmk_sched_t *s, uint64_t timeout_ns);
 void gmki_thaw(gmk_sched_t *s);
 void gmki_freeze_point(gmki_agent_t *a);
 
+/* Calls until the next timed one: 1 to 2 * GMK_TIME_SAMPLE - 1, each as likely. */
+GMK_FN uint32_t gmki_time_gap(uint64_t *rng)
+{
+    return 1 + (uint32_t)(gmk_rand_next(rng) >> 33) % (2 * GMK_TIME_SAMPLE - 1);
+}
+
 /* A task that has not run yet and drains no mailbox: newest first is its order. */
 GMK_FN bool gmki_is_spawned(const gmk_cell_t *c)
 {
-    return (c->task.flags & GMK_TF_ACTIVATION) == 0 && c->task.yield_count == 0 &&
-           c->retries == 0;
+    return (c->task.flags & GMK_TF_ACTIVATION) == 0 && c->task.yield_count == 0 && c->retries == 0;
+}
+
+/* Raises one of a worker's own high-water marks. */
+GMK_FN void gmki_raise(gmk_a32_t *high, uint32_t v)
+{
+    if (GMK_UNLIKELY(v > gmk_load_rlx(high, GMK_DEV))) /* relaxed: the worker's own */
+        gmk_store_rlx(high, v, GMK_DEV);               /* relaxed: a statistic */
 }
 
 GMK_FN uint32_t gmki_local_count(const gmki_wq_t *q)
@@ -253,7 +275,7 @@ GMK_FN void gmki_count_settled(gmki_obs_t *o, uint32_t tenant, uint32_t metric)
 
     if (GMK_UNLIKELY(o->shared))
         gmk_add_ar(c, 1, GMK_DEV); /* sync: obs.settled */
-    else /* relaxed: the row has one writer */
+    else                           /* relaxed: the row has one writer */
         gmk_store_rel(c, gmk_load_rlx(c, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
 }
 
@@ -316,8 +338,8 @@ GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
     /* One short task is run here sooner than a thief could fetch it. Of more, some are
      * offered even if nobody is idle now: this handler may run on for long.
      * relaxed: a hint; this worker is awake and looks again before every batch */
-    if (have >= q->offer_from && GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0 ||
-                                              have == 1 || (have & 7) == 7))
+    if (have >= q->offer_from &&
+        GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0 || have == 1 || (have & 7) == 7))
         return gmki_spawn_offer(a);
     return GMK_OK;
 }

@@ -464,7 +464,9 @@ void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta)
         gmki_count(&ctx->agent->obs, ctx->task->tenant, metric_id, delta);
 }
 
-void gmk_trace(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1)
+/* In parentheses: a stripped build has a macro of this name. Modules of other builds
+ * find the function. */
+void(gmk_trace)(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1)
 {
 #ifdef GMK_STRIP_TRACE
     (void)ctx, (void)ev, (void)a0, (void)a1;

@@ -5,13 +5,15 @@
  * Source: SPEC T-10 to T-12, EQ-4 to EQ-8, FM-1 to FM-4, V-32, V-67; R8, R10. */
 #include "worker/worker.h"
 
-/* The mailbox for failed messages of a delivery's channel, or null. */
+/* The mailbox for failed messages of a delivery's channel, or null: what fails in a mailbox
+ * carries its first channel and must not come back to it. */
 static gmki_chan_t *error_box(gmk_chan_reg_t *r, const gmk_cell_t *c)
 {
     const gmki_chan_t *ch;
     uint32_t box;
 
-    if (c->task.channel == 0 || (ch = gmki_chan_at(r, c->task.channel)) == NULL)
+    if (c->task.channel == 0 || (ch = gmki_chan_at(r, c->task.channel)) == NULL ||
+        (c->sub != 0 && r->subs[c->sub]->chan->kind == GMKI_CHAN_ERRORS))
         return NULL;
     box = gmk_load_acq(&ch->errors, GMK_DEV); /* sync: chan.errors */
     return box != 0 && ch->kind == GMKI_CHAN_USER ? gmki_chan_get(r, box) : NULL;
@@ -51,8 +53,7 @@ void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c)
 /* The tick that the current task runs in. */
 static uint64_t tick_of(const gmki_agent_t *a, const gmki_core_t *k)
 {
-    return gmki_det_current(&k->det, a) != NULL ? k->det.tick
-                                                : gmki_tick(a->sched, a->obs.now);
+    return gmki_det_current(&k->det, a) != NULL ? k->det.tick : gmki_tick(a->sched, a->obs.now);
 }
 
 static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c,
@@ -61,9 +62,10 @@ static enum gmki_outcome handler_failed(gmki_agent_t *a, gmki_core_t *k, gmk_cel
     uint32_t handler = gmki_current(a);
 
     gmki_hrow_add(a, handler, GMKI_HROW_FAILED);
-    if (gmki_poison_count(&k->mods, handler, tick_of(a, k)))
-        gmki_trace(&a->obs, POISON, &c->task, k->mods.handlers[handler].type,
-                   GMK_POISON_RATE + 1);
+    if (gmki_poison_count(&k->mods, handler, tick_of(a, k))) {
+        gmki_count(&a->obs, c->task.tenant, GMK_METRIC_HANDLERS_POISONED, 1);
+        gmki_trace(&a->obs, POISON, &c->task, k->mods.handlers[handler].type, GMK_POISON_RATE + 1);
+    }
     gmki_fail(a, k, c, reason_and_code);
     return GMKI_FAILED;
 }
@@ -118,6 +120,30 @@ enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, 
         return retried(a, k, c);
     return handler_failed(a, k, c,
                           GMK_ERR_HANDLER | ((uint32_t)(rc < 0 ? -rc : rc) & 0xffff) << 16);
+}
+
+void gmki_overrun(gmki_agent_t *a, const gmk_task_t *t, uint64_t took_ns)
+{
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_BUDGET_OVERRUNS, 1);
+    gmki_trace_task(&a->obs, BUDGET_OVERRUN, t, a->obs.agent,
+                    (uint32_t)gmk_min64(took_ns / 1000, UINT32_MAX));
+}
+
+int gmki_call_timed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)
+{
+    const gmki_handler_t *h = &k->mods.handlers[handler];
+    uint64_t start = gmk_hal_now_ns();
+    int rc = h->fn(&a->ctx);
+    uint64_t took = gmk_hal_now_ns() - start;
+
+    /* Not every 64th: what comes by turns would be seen on the same turn for ever. */
+    a->time_in = gmki_time_gap(&a->time_rng);
+    a->timed = true;
+    if (GMK_LIKELY(h->runtime != NULL))
+        gmk_hist_record_shared(h->runtime, took);
+    if (took > h->budget_ns)
+        gmki_overrun(a, &c->task, took);
+    return rc;
 }
 
 enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)

@@ -85,10 +85,7 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
     }
 }
 
-static bool is_leaving(const gmki_sub_t *s)
-{
-    return gmki_sub_state(s) == GMKI_SUB_LEAVING;
-}
+static bool is_leaving(const gmki_sub_t *s) { return gmki_sub_state(s) == GMKI_SUB_LEAVING; }
 
 /* Nobody gives it a notice for what it has: it was found empty, and that still holds. */
 static bool is_idle(const gmki_sub_t *s)
@@ -209,6 +206,14 @@ static void run_one(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
         run_sub(a, k, gmki_sub_group(s), s, t);
 }
 
+/* The group is another worker's, since this turn began or before. */
+static bool is_elsewhere(const gmki_agent_t *a, const gmki_group_t *g)
+{
+    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV); /* sync: chan.bind */
+
+    return worker != GMK_NO_WORKER && worker != a->obs.agent;
+}
+
 /* One round over the subscriptions, from where the last turn's budget ended, so that a busy
  * channel starves no other. */
 static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
@@ -225,7 +230,11 @@ static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t
         while (id != 0 && (pass == 0 || id != start)) {
             gmki_sub_t *s = r->subs[id];
 
-            id = gmk_load_acq(&s->next, GMK_DEV); /* sync: chan.bind */
+            id = gmk_load_acq(&s->next, GMK_DEV);   /* sync: chan.bind */
+            if (GMK_UNLIKELY(is_elsewhere(a, g))) { /* a new one is bound: none runs here */
+                t->more = true;
+                return;
+            }
             if (stop == 0 && t->budget == 0)
                 stop = s->index; /* the next turn begins here */
             if (is_leaving(s) || !is_idle(s))
@@ -251,8 +260,7 @@ static bool stalls(gmki_group_t *g, uint32_t seen)
 }
 
 /* Ends a turn that began with seen notices: passes the token on, or lets it go. */
-static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_t *t,
-                   uint32_t seen)
+static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_t *t, uint32_t seen)
 {
     gmk_chan_reg_t *r = &k->chan;
     uint32_t priority = a->priority < GMK_N_PRIO ? a->priority : GMK_PRIO_HIGH;
@@ -357,13 +365,12 @@ static void parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t
 
 uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
 {
-    uint32_t seen = gmk_load_acq(&g->pending, GMK_DEV);     /* sync: group.pending */
-    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV);    /* sync: chan.bind */
-    uint32_t first = gmk_load_acq(&g->first_sub, GMK_DEV);  /* sync: chan.bind */
+    uint32_t seen = gmk_load_acq(&g->pending, GMK_DEV);    /* sync: group.pending */
+    uint32_t first = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
     turn_t t = {.budget = budget};
 
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
-    if (GMK_UNLIKELY(worker != GMK_NO_WORKER && worker != a->obs.agent)) {
+    if (GMK_UNLIKELY(is_elsewhere(a, g))) {
         gmki_group_activate(a, &k->chan, g, GMK_PRIO_HIGH); /* bound since it was placed */
         return 0;
     }

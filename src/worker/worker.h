@@ -21,13 +21,17 @@ typedef struct gmki_core {
 enum gmki_outcome {
     GMKI_COMPLETED,
     GMKI_FAILED, /* as much over as the other */
-    GMKI_AGAIN,   /* to be placed again at once */
-    GMKI_LATER    /* in the event queue */
+    GMKI_AGAIN,  /* to be placed again at once */
+    GMKI_LATER   /* in the event queue */
 };
 
 /* dispatch.c: all ends of a delivery but the plain good one. c is in the hands of a. */
 enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, int rc);
 enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c);
+/* Calls the handler of c between two looks at the clock. */
+int gmki_call_timed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler);
+/* A call took longer than its budget. */
+void gmki_overrun(gmki_agent_t *a, const gmk_task_t *t, uint64_t took_ns);
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code);
 void gmki_lose(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason);
 void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c); /* begun, and no memory to go on */
@@ -50,10 +54,7 @@ void gmki_det_begin_ticks(gmki_agent_t *a);
 uint32_t gmki_worker_step(gmki_agent_t *a, gmki_core_t *k);
 void *gmki_worker_loop(void *agent);
 
-GMK_FN gmki_core_t *gmki_core(const gmk_sched_t *s)
-{
-    return (gmki_core_t *)s->owner;
-}
+GMK_FN gmki_core_t *gmki_core(const gmk_sched_t *s) { return (gmki_core_t *)s->owner; }
 
 GMK_FN void gmki_hrow_add(gmki_agent_t *a, uint32_t handler, uint32_t what)
 {
@@ -103,7 +104,10 @@ GMK_FN enum gmki_outcome gmki_dispatch_plain(gmki_agent_t *a, gmki_core_t *k, gm
     gmki_enter_task(a, c, handler, h);
     if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) /* sync: module.poison */
         return gmki_skip_poisoned(a, k, c);
-    rc = h->fn(&a->ctx);
+    if (GMK_UNLIKELY(--a->time_in == 0))
+        rc = gmki_call_timed(a, k, c, handler);
+    else
+        rc = h->fn(&a->ctx);
     if (GMK_UNLIKELY(rc != GMK_OK || a->yielded))
         return gmki_uncommon(a, k, c, rc);
     gmki_completed(a, c, handler);

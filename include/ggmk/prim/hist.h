@@ -5,9 +5,10 @@
  *   and s = b % 16, holds (16 + s) << (e - 4) .. ((17 + s) << (e - 4)) - 1; its width
  *   2^(e-4) is at most 1/16 of its least value, so an upper bound is less than 1/16 of
  *   the value above it. The last bucket ends at 2^64 - 1.
- * Threads: record, merge into and setup by the one writer; every other call from any
- *   thread, while the writer runs: each word is then a recent value, and the words need
- *   not be of one instant. Wait-free.
+ * Threads: record, merge into and setup by the one writer, or record_shared by any
+ *   number of them (one kind of record for a histogram's life); every other call from
+ *   any thread meanwhile: each word is then a recent value, and the words need not be of
+ *   one instant. Wait-free but for record_shared's extremes, which are lock-free.
  * Source: G. Tene, HdrHistogram (the bucket layout); ARCHITECTURE R10. */
 #ifndef GGMK_PRIM_HIST_H
 #define GGMK_PRIM_HIST_H
@@ -76,6 +77,27 @@ GMK_FN void gmk_hist_record(gmk_hist_t *h, uint64_t value)
     gmk_count_add(&h->sum, value);
     gmk_hist_raise(&h->max, value);
     gmk_hist_raise(&h->min_compl, ~value);
+}
+
+/* Raises a word that others raise too. A loop ends when the word is high enough, and each
+ * lost race has made it higher. */
+GMK_FN void gmk_hist_raise_shared(gmk_a64_t *word, uint64_t v)
+{
+    uint64_t have = gmk_load_rlx(word, GMK_DEV); /* relaxed: the step below decides */
+
+    while (v > have && !gmk_cas_rlx(word, &have, v, GMK_DEV)) /* relaxed: a statistic */
+        ;
+}
+
+/* As gmk_hist_record, by any number of writers. cost: three atomic additions, and a
+ * compare-and-swap or more at a new extreme. */
+GMK_FN void gmk_hist_record_shared(gmk_hist_t *h, uint64_t value)
+{
+    gmk_add_rlx(&h->bucket[gmk_hist_bucket(value)], 1, GMK_DEV); /* relaxed: a statistic */
+    gmk_add_rlx(&h->count, 1, GMK_DEV);                          /* relaxed: a statistic */
+    gmk_add_rlx(&h->sum, value, GMK_DEV);                        /* relaxed: a statistic */
+    gmk_hist_raise_shared(&h->max, value);
+    gmk_hist_raise_shared(&h->min_compl, ~value);
 }
 
 GMK_FN uint64_t gmk_hist_count(const gmk_hist_t *h) { return gmk_count_get(&h->count); }
