@@ -44,7 +44,8 @@ static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t prior
         got.n = gmk_credit_claim(&c->ring, n, spare, &got.pos, &got.readers, GMK_DEV);
         if (GMK_LIKELY(got.n != 0) || got.readers == 0)
             return got;
-        if (gmki_chan_make_room(a, c, n))
+        /* Room that another producer has found meanwhile is room, too. */
+        if (gmki_chan_make_room(a, c, n) || gmk_credit_room(&c->ring, GMK_DEV) > spare)
             continue;
         if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
             return got;
