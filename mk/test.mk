@@ -44,6 +44,9 @@ mutants:
 models:
 	@python3 test/relacy/run.py $(SCHEDULES)
 
+protocols:
+	@python3 test/spin/run.py
+
 lint:
 	@python3 tools/lint.py
 	@sh test/lint/run.sh
@@ -70,5 +73,5 @@ strip-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants models lint headers-check install-check docs-check strip-check check \
+.PHONY: test sim stress mutants models protocols lint headers-check install-check docs-check strip-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))
