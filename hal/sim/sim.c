@@ -81,9 +81,8 @@ static bool runnable(const fiber_t *f)
 
 static void die(int status, const char *what)
 {
-    printf("sim: %s; seed %llu, %llu switches, time %llu ns\n", what,
-           (unsigned long long)cfg.seed, (unsigned long long)switches,
-           (unsigned long long)clock_ns);
+    printf("sim: %s; seed %llu, %llu switches, time %llu ns\n", what, (unsigned long long)cfg.seed,
+           (unsigned long long)switches, (unsigned long long)clock_ns);
     for (uint32_t i = 0; i < n_fibers; i++)
         if (fibers[i].wait != UNUSED && fibers[i].wait != ENDED)
             printf("  fiber %u: %s\n", i,
