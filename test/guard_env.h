@@ -11,6 +11,22 @@
     GMK_NOINLINE                                                                                   \
     __attribute__((no_sanitize("address"), no_sanitize("undefined"), no_sanitize("thread")))
 
+/* TSan keeps the jump buffers of a thread in one list that it sorts by stack address: with
+ * fibers it loses some, and the jump out of the fault handler ends the program. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GUARD_TSAN 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define GUARD_TSAN 1
+#endif
+#if defined(GUARD_TSAN) && defined(GMK_SIM)
+#define GUARD_WORKS 0
+#else
+#define GUARD_WORKS 1
+#endif
+
 enum { BY_NULL, BY_READ_ONLY, BY_DIVISION, BY_INSTRUCTION, BY_STACK, N_CRASHES };
 
 static const uint32_t crash_constant[4] = {1, 2, 3, 4};

@@ -5,13 +5,14 @@
  *   a fault ends the innermost guarded call of its thread if and only if the machine
  *   raised it, *inside is 0 and the thread holds what it held when the call began;
  *   every other one is the previous action's, as if there were no guard.
- * The actions leave the signal mask alone (SA_NODEFER, empty mask), so a call needs no
- * system call and the mask needs no repair. Source: SPEC FM-11, V-73; sigaction(2). */
+ * The mask that the fault found is taken from its context, so that a call needs no system
+ * call. Source: SPEC FM-11, V-73; sigaction(2). */
 #define _GNU_SOURCE
 #include "guard.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <ucontext.h>
 
 #define N_SIGNALS 4
@@ -50,20 +51,29 @@ static uint32_t fault_of(int sig, const siginfo_t *info, const void *uc)
     return at_stack_end((uintptr_t)info->si_addr, uc) ? GMK_HAL_FAULT_STACK : GMK_HAL_FAULT_MEMORY;
 }
 
-/* Runs the application's own handler as the system would have. */
+/* Of the set in a context the system fills the 64 bits that it knows. */
+static sigset_t mask_of(const ucontext_t *uc)
+{
+    sigset_t mask;
+
+    sigemptyset(&mask);
+    memcpy(&mask, &uc->uc_sigmask, sizeof(uint64_t));
+    return mask;
+}
+
+/* Runs the application's own handler under the mask that it would have had. */
 static void call_previous(const struct sigaction *was, int sig, siginfo_t *info, void *uc)
 {
-    sigset_t block = was->sa_mask;
-    sigset_t before;
+    sigset_t mask = mask_of(uc);
 
+    sigorset(&mask, &mask, &was->sa_mask);
     if ((was->sa_flags & SA_NODEFER) == 0)
-        sigaddset(&block, sig);
-    pthread_sigmask(SIG_BLOCK, &block, &before);
+        sigaddset(&mask, sig);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (was->sa_flags & SA_SIGINFO)
         was->sa_sigaction(sig, info, uc);
     else
         was->sa_handler(sig);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
@@ -85,12 +95,13 @@ static void pass_on(int sig, siginfo_t *info, void *uc)
     }
     signal(sig, SIG_DFL); /* then the same instruction faults again, and the core shows it */
     if (sent)
-        raise(sig);
+        raise(sig); /* taken when this one returns */
 }
 
 static void on_fault(int sig, siginfo_t *info, void *uc)
 {
     gmk_guard_frame_t *f = gmk_guard_self.frame;
+    sigset_t mask;
 
     if (f == NULL || info->si_code <= 0 || *f->inside != 0 || gmk_guard_self.holds != f->holds) {
         pass_on(sig, info, uc);
@@ -98,6 +109,8 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
     }
     f->fault = fault_of(sig, info, uc);
     gmk_guard_self.frame = f->outer;
+    mask = mask_of(uc);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     siglongjmp(f->env, 1);
 }
 
@@ -114,8 +127,7 @@ static void restore(uint32_t n)
 
 int gmk_guard_install(void)
 {
-    struct sigaction ours = {.sa_sigaction = on_fault,
-                             .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction ours = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     uint32_t n = 0;
 
     sigemptyset(&ours.sa_mask);
@@ -143,11 +155,12 @@ void gmk_guard_remove(void)
 
 uint32_t gmk_hal_guard_call(void (*fn)(void *), void *arg, const volatile uint32_t *inside)
 {
-    gmk_guard_frame_t f = {.outer = gmk_guard_self.frame,
-                           .inside = inside,
-                           .holds = gmk_guard_self.holds,
-                           .fault = GMK_HAL_FAULT_NONE};
+    gmk_guard_frame_t f; /* field by field: its buffer is large, and need not be zero */
 
+    f.outer = gmk_guard_self.frame;
+    f.inside = inside;
+    f.holds = gmk_guard_self.holds;
+    f.fault = GMK_HAL_FAULT_NONE;
     if (sigsetjmp(f.env, 0) == 0) {
         gmk_guard_self.frame = &f;
         fn(arg);

@@ -155,14 +155,15 @@ struct gmki_agent {
     uint64_t chan_gap;     /* messages lost before the current one */
     uint64_t det_due;      /* a deterministic task asked for a retry in this tick */
     uint32_t error_reason; /* of the current one, in a channel's error handler */
-    uint32_t crashed;      /* what fault ended the call that has just ended; 0: none */
-    /* A call of the core acts for the handler: its faults are not the handler's. Read by the
-     * fault guard of the same thread, hence volatile. */
-    volatile uint32_t in_core;
     gmki_obs_t obs;
     gmki_cache_t cache;
     gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
     uint64_t time_rng;
+    uint32_t crashed; /* what fault ended the call that has just ended; 0: none */
+    /* A call of the core acts for the handler: its faults are not the handler's. Read by the
+     * fault guard of the same thread, hence volatile. */
+    volatile uint32_t in_core;
+    bool guarded;                                  /* the kernel has a fault guard */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t busy; /* an attached thread is inside a call */
     gmk_a32_t attached;
 };
