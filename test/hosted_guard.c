@@ -14,7 +14,7 @@
 #include "ggmk/lock.h"
 #include "guard_env.h"
 
-enum { CRASH = 1, CALL };
+enum { CRASH = 1, CALL, MSG };
 
 static gmk_kernel_t kernel;
 static int (*call)(gmk_ctx_t *ctx);
@@ -44,10 +44,15 @@ static int crash_fini(gmk_ctx_t *ctx)
 }
 
 static gmk_handler_reg_t handlers[] = {{.type = CRASH, .fn = on_crash, .name = "crash"},
-                                       {.type = CALL, .fn = on_call, .name = "call"}};
+                                       {.type = CALL, .fn = on_call, .name = "call"},
+                                       {.type = MSG, .fn = on_call, .name = "msg"}};
+static gmk_chan_decl_t channels[] = {
+    {.name = "box", .direction = GMK_CHAN_CONSUME, .msg_type = MSG, .slots = 1024}};
 static gmk_module_t module = {.name = "main",
                               .handlers = handlers,
                               .n_handlers = GMK_ARRAY_LEN(handlers),
+                              .channels = channels,
+                              .n_channels = 1,
                               .fini = crash_fini};
 
 static bool boot(gmk_kernel_t *k, uint32_t flags)
@@ -176,6 +181,37 @@ static int open_nothing(gmk_ctx_t *ctx)
     return gmk_chan_open_with(ctx, no_memory, &o);
 }
 
+/* An array of tasks with a page missing in its middle: its ends are looked at before, the
+ * rest is read while cells are claimed or the other kernel's gate is entered. */
+static gmk_task_t *holed;
+static uint32_t n_holed;
+
+static void make_hole(void)
+{
+    char *p = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        _exit(1);
+    holed = (gmk_task_t *)(void *)p;
+    n_holed = 3 * 4096 / sizeof(gmk_task_t);
+    for (uint32_t i = 0; i < n_holed; i++)
+        holed[i] = kit_task(MSG, GMK_PRIO_NORMAL, i);
+    munmap(p + 4096, 4096);
+}
+
+static int emit_holed(gmk_ctx_t *ctx)
+{
+    make_hole();
+    return gmk_chan_emit_batch(ctx, (uint32_t)gmk_chan_find(ctx, "box"), holed, n_holed);
+}
+
+static int submit_holed(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    make_hole();
+    return gmk_submit_batch(&kernel, holed, n_holed);
+}
+
 static int sent(gmk_ctx_t *ctx)
 {
     (void)ctx;
@@ -215,6 +251,10 @@ GMK_TEST(hosted_guard_does_not_catch_a_fault_inside_the_core)
     call = find_nothing;
     gmk_test_assert_eq(in_child(run_call), SIGSEGV);
     call = open_nothing;
+    gmk_test_assert_eq(in_child(run_call), SIGSEGV);
+    call = emit_holed;
+    gmk_test_assert_eq(in_child(run_call), SIGSEGV);
+    call = submit_holed;
     gmk_test_assert_eq(in_child(run_call), SIGSEGV);
 }
 
