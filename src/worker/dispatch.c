@@ -122,11 +122,8 @@ int gmki_call_guarded(gmk_ctx_t *ctx)
 /* What the handler has done until then stands; what it asked for at its end does not. */
 static enum gmki_outcome crashed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
-    uint32_t fault = a->crashed;
-
-    a->crashed = GMK_HAL_FAULT_NONE;
     gmki_count(&a->obs, c->task.tenant, GMK_METRIC_HANDLER_CRASHES, 1);
-    return handler_failed(a, k, c, GMK_ERR_CRASHED | fault << 16);
+    return handler_failed(a, k, c, GMK_ERR_CRASHED | a->crashed << 16);
 }
 
 /* All ends but the plain good one. */
