@@ -227,7 +227,9 @@ static int bad_batch(gmk_ctx_t *ctx) { return gmk_chan_emit_batch(ctx, bad_chan,
 
 static int bad_cells(gmk_ctx_t *ctx)
 {
-    return gmk_chan_emit_cells(ctx, bad_chan, (const gmk_cell_t *)g.bad, 1);
+    uintptr_t line = ((uintptr_t)g.bad + 63) & ~(uintptr_t)63; /* a cell lies in one page */
+
+    return gmk_chan_emit_cells(ctx, bad_chan, (const gmk_cell_t *)line, 1);
 }
 
 static int bad_submit(gmk_ctx_t *ctx)
