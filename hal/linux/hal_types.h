@@ -17,6 +17,16 @@ typedef struct gmk_hal_lock {
     pthread_mutex_t mutex;
 } gmk_hal_lock_t;
 
+/* The signal stack of a guarded thread, and what it had before. */
+#define GMK_HAL_GUARD_STACK (64u << 10)
+typedef struct gmk_hal_guard {
+    char stack[GMK_HAL_GUARD_STACK];
+    void *was_sp;
+    size_t was_bytes;
+    int was_flags;
+    bool entered;
+} gmk_hal_guard_t;
+
 /* The futex word: how often it was woken. */
 typedef struct gmk_hal_park {
     gmk_a32_t word;

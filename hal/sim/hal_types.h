@@ -12,6 +12,10 @@ typedef struct gmk_hal_lock {
     bool held;
 } gmk_hal_lock_t;
 
+typedef struct gmk_hal_guard {
+    bool entered;
+} gmk_hal_guard_t;
+
 typedef struct gmk_hal_park {
     uint32_t word;
 } gmk_hal_park_t;

@@ -6,12 +6,14 @@
 #define _GNU_SOURCE
 #include "sim.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include "ggmk/base/bits.h"
+#include "guard.h"
 
 #define MAX_FIBERS 192u
 #define STACK_BYTES (256u << 10)
@@ -30,6 +32,7 @@ typedef struct fiber {
     void *(*fn)(void *);
     void *arg;
     char *stack;
+    gmk_guard_self_t guard; /* while another one runs */
 } fiber_t;
 
 static fiber_t fibers[MAX_FIBERS];
@@ -78,9 +81,8 @@ static bool runnable(const fiber_t *f)
 
 static void die(int status, const char *what)
 {
-    printf("sim: %s; seed %llu, %llu switches, time %llu ns\n", what,
-           (unsigned long long)cfg.seed, (unsigned long long)switches,
-           (unsigned long long)clock_ns);
+    printf("sim: %s; seed %llu, %llu switches, time %llu ns\n", what, (unsigned long long)cfg.seed,
+           (unsigned long long)switches, (unsigned long long)clock_ns);
     for (uint32_t i = 0; i < n_fibers; i++)
         if (fibers[i].wait != UNUSED && fibers[i].wait != ENDED)
             printf("  fiber %u: %s\n", i,
@@ -133,6 +135,8 @@ void gmk_sim_switch(void)
     fibers[next].wait = RUNS;
     if (next == me)
         return;
+    fibers[me].guard = gmk_guard_self;
+    gmk_guard_self = fibers[next].guard;
     current = next;
     swapcontext(&fibers[me].ctx, &fibers[next].ctx);
 }
@@ -202,6 +206,7 @@ int gmk_hal_cpu_start(gmk_hal_thread_t *t, uint32_t cpu, void *(*fn)(void *), vo
     }
     f->fn = fn;
     f->arg = arg;
+    f->guard = (gmk_guard_self_t){.frame = NULL};
     make_context(f->stack, &f->ctx);
     f->wait = RUNS;
     t->fiber = i + 1;
@@ -231,6 +236,7 @@ void gmk_hal_lock_destroy(gmk_hal_lock_t *l) { (void)l; }
 
 void gmk_hal_lock_acquire(gmk_hal_lock_t *l)
 {
+    gmk_guard_self.holds++;
     fibers[current].wait = LOCKED;
     fibers[current].lock = l;
     gmk_sim_switch();
@@ -240,6 +246,7 @@ void gmk_hal_lock_acquire(gmk_hal_lock_t *l)
 void gmk_hal_lock_release(gmk_hal_lock_t *l)
 {
     l->held = false;
+    gmk_guard_self.holds--;
     gmk_sim_switch();
 }
 
@@ -274,3 +281,29 @@ void gmk_hal_park_wake(gmk_hal_park_t *p)
 uint64_t gmk_hal_now_ns(void) { return clock_ns += STEP_NS; }
 uint64_t gmk_hal_cycles(void) { return gmk_hal_now_ns(); }
 uint64_t gmk_hal_cycles_hz(void) { return 1000000000; }
+
+/* The fault guard: all fibers share the thread and so one signal stack. ------------- */
+
+bool gmk_sim_no_guard;
+
+static char guard_stack[64u << 10];
+static stack_t guard_was;
+static uint32_t n_guarded;
+
+int gmk_hal_guard_open(void) { return gmk_sim_no_guard ? -1 : gmk_guard_install(); }
+void gmk_hal_guard_close(void) { gmk_guard_remove(); }
+
+void gmk_hal_guard_enter(gmk_hal_guard_t *g)
+{
+    stack_t mine = {.ss_sp = guard_stack, .ss_size = sizeof(guard_stack)};
+
+    g->entered = n_guarded != 0 || sigaltstack(&mine, &guard_was) == 0;
+    n_guarded += g->entered;
+}
+
+void gmk_hal_guard_leave(gmk_hal_guard_t *g)
+{
+    if (g->entered && --n_guarded == 0)
+        sigaltstack(&guard_was, NULL);
+    g->entered = false;
+}

@@ -21,6 +21,9 @@ typedef struct gmk_sim_cfg {
 /* Runs fn(arg) as the first fiber; returns when it has. pre: no run is under way. */
 void gmk_sim_run(const gmk_sim_cfg_t *cfg, void (*fn)(void *), void *arg);
 
+/* A machine without a fault guard, while it is set. */
+extern bool gmk_sim_no_guard;
+
 /* Switches so far in this run. */
 uint64_t gmk_sim_switches(void);
 

@@ -23,6 +23,21 @@ struct gmk_kernel {
 #define GMK_BOOT_PIN_WORKERS 0x2u       /* worker i runs on processor i mod n */
 #define GMK_BOOT_MANUAL_TICKS 0x4u      /* only gmk_tick_advance moves the tick; else 1 ms */
 
+#define GMK_BOOT_FAULT_GUARD 0x8u /* a handler that crashes fails its task */
+
+/* With GMK_BOOT_FAULT_GUARD, a fault that the processor raises in the code of a handler on a
+ * worker (bad address, division by zero, bad instruction, end of the stack) ends that call
+ * and fails its task with GMK_ERR_CRASHED, and with GMK_HAL_FAULT_* as the code. What the
+ * handler held is lost: memory, its own locks, libc's. In init, it makes boot fail. Not
+ * caught, so that it ends the process as it would without: a fault inside a call of this
+ * library or under a gmk_hal lock, in fini, in an attached thread, in a sink; abort. A bad
+ * task pointer given to a call that emits or submits is a fault of the handler's (of several
+ * tasks, the first and the last are looked at).
+ * On hosted machines the guard sets the actions of SIGSEGV, SIGBUS, SIGFPE and SIGILL from
+ * the boot of the first such kernel to the halt of the last, and passes on what is not its
+ * own. An application that sets one of them meanwhile takes that guard away.
+ * Source: SPEC FM-11, V-73. */
+
 /* A zero field takes its default from ggmk/config.h. Capacities are rounded up to
  * powers of two. */
 typedef struct gmk_boot_cfg {
@@ -30,16 +45,16 @@ typedef struct gmk_boot_cfg {
     uint32_t n_workers;
     uint32_t n_tenants;
     uint32_t flags;
-    uint32_t rq_slots;         /* per priority */
-    uint32_t lq_slots;         /* per worker */
-    uint32_t inbox_slots;      /* per worker */
-    uint32_t evq_slots;        /* timers and retries */
+    uint32_t rq_slots;    /* per priority */
+    uint32_t lq_slots;    /* per worker */
+    uint32_t inbox_slots; /* per worker */
+    uint32_t evq_slots;   /* timers and retries */
     uint32_t overflow_slots;
-    uint32_t trace_slots;      /* records per ring */
-    uint32_t batch_size;       /* tasks between two looks at the clock */
-    uint64_t spin_ns;          /* search before parking */
-    uint64_t halt_timeout_ns;  /* of gmk_halt */
-    uint64_t park_timeout_ns;  /* longest sleep; 0: none, as it should be */
+    uint32_t trace_slots;     /* records per ring */
+    uint32_t batch_size;      /* tasks between two looks at the clock */
+    uint64_t spin_ns;         /* search before parking */
+    uint64_t halt_timeout_ns; /* of gmk_halt */
+    uint64_t park_timeout_ns; /* longest sleep; 0: none, as it should be */
 } gmk_boot_cfg_t;
 
 /* The books of a kernel, in deliveries.
@@ -62,7 +77,7 @@ GMK_EXTERN_C_BEGIN
  * pre: *k is not a running kernel; cfg may be null; mods may be null if n_mods is 0.
  * ownership: the module structures must outlive the kernel.
  * returns: GMK_OK; GMK_E_INVALID, GMK_E_LIMIT, GMK_E_WIRING, GMK_E_INIT, GMK_E_CPU,
- * GMK_ALLOC_FAIL, each undone whole, with its story in
+ * GMK_E_UNSUPPORTED (no fault guard here), GMK_ALLOC_FAIL, each undone whole, with its story in
  * gmk_boot_error(k). threads: one. source: SYS-11, SYS-12. */
 int gmk_boot(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, uint32_t n_mods);
 

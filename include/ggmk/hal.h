@@ -2,7 +2,7 @@
  * The port contract: what a machine gives to the core.
  * Floor: F2. "hal_types.h" is found by include path (hal/linux, hal/sim,
  * hal/x86_baremetal; an installed tree has its own beside this file): it defines
- * gmk_hal_thread_t, gmk_hal_lock_t, gmk_hal_park_t and gmk_hal_region_t.
+ * gmk_hal_thread_t, gmk_hal_lock_t, gmk_hal_park_t, gmk_hal_guard_t and gmk_hal_region_t.
  * A port implements every function here. Nothing here may call up into the core
  * but through the function pointers it was given.
  * Source: SPEC N, ARCHITECTURE R9, R13. */
@@ -94,6 +94,50 @@ void *gmk_hal_memcpy(void *to, const void *from, size_t n);
  * descriptor on linux). returns: 0, or -1 if the machine has no such memory. */
 GMK_NODISCARD int gmk_hal_region_create(gmk_hal_region_t *r, size_t bytes);
 void gmk_hal_region_destroy(gmk_hal_region_t *r);
+
+/* Fault guard: optional. ------------------------------------------------------- */
+/* Turns a fault of the code under a guarded call into a return of that call. It is for the
+ * faults that the processor itself raises on an instruction: bad address, bad arithmetic,
+ * bad instruction, end of the stack; never for what another thread sends. A fault is the
+ * guard's only if all of this holds; any other goes where it would go without a guard (on
+ * linux to the action that was there before, which dumps core; on bare metal to the panic):
+ *   - the thread is under gmk_hal_guard_call;
+ *   - *inside is 0, so no call of the core is half done;
+ *   - the thread holds as many locks and holds as when that call began.
+ * Hosted machines do it by signals and an alternate stack, bare metal by its exception
+ * vectors and a stack of their own (an IST entry): the vector checks the same three, then
+ * returns into gmk_hal_guard_call. A port without it answers -1 to gmk_hal_guard_open, calls
+ * fn in gmk_hal_guard_call and has empty functions for the rest. */
+
+enum {
+    GMK_HAL_FAULT_NONE = 0,
+    GMK_HAL_FAULT_MEMORY = 1,      /* no memory at the address, or not for this access */
+    GMK_HAL_FAULT_ARITHMETIC = 2,  /* division by zero, overflow of one */
+    GMK_HAL_FAULT_INSTRUCTION = 3, /* no such instruction, a trap */
+    GMK_HAL_FAULT_STACK = 4        /* the stack is used up */
+};
+
+/* Makes the machine ready; counted, each pairs with a close, and the last close puts back
+ * what was there. returns: 0, or -1 if the machine has no guard. threads: any. */
+GMK_NODISCARD int gmk_hal_guard_open(void);
+void gmk_hal_guard_close(void);
+
+/* Makes the calling thread ready, until it leaves: it must before it ends. Without, calls
+ * are guarded still, but perhaps not against the end of the stack. pre: open.
+ * ownership: *g must stay. threads: each for itself; nested in order. */
+void gmk_hal_guard_enter(gmk_hal_guard_t *g);
+void gmk_hal_guard_leave(gmk_hal_guard_t *g);
+
+/* Calls fn(arg). returns: GMK_HAL_FAULT_NONE when fn returned, else what ended it: nothing
+ * of fn runs on, and what it held is not given back. inside: see above; read at the fault,
+ * on the same thread. Calls nest; a fault ends the innermost. cost: a setjmp without
+ * signal mask. pre: the thread has entered, or does without. */
+uint32_t gmk_hal_guard_call(void (*fn)(void *), void *arg, const volatile uint32_t *inside);
+
+/* From here to the drop a fault of this thread is not the guard's: for what would be left
+ * half done. gmk_hal_lock_acquire and _release do so themselves, guard or not. */
+void gmk_hal_guard_hold(void);
+void gmk_hal_guard_drop(void);
 
 /* Console and end. ------------------------------------------------------------- */
 

@@ -51,6 +51,7 @@ gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq)
     a->obs.module = GMKI_LEVEL_KERNEL;
     a->obs.rng = 0x2545f4914f6cdd1dull * (number + 1);
     a->obs.shared = outside;
+    a->guarded = k->guards != NULL;
     a->time_rng = 0xd1342543de82ef95ull * (number + 1);
     a->time_in = gmki_time_gap(&a->time_rng);
     a->edge_in = a->time_in;

@@ -92,9 +92,52 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
     return gmki_mod_wire(k->agents[0], &c->mods);
 }
 
+static int guard_init(gmki_kernel_t *k, gmki_handle_t *h)
+{
+    if ((k->cfg.flags & GMK_BOOT_FAULT_GUARD) == 0)
+        return GMK_OK;
+    k->guards = gmk_hal_calloc(k->cfg.n_workers + 1, sizeof(*k->guards));
+    if (k->guards == NULL)
+        return refuse(h, GMK_ALLOC_FAIL, "no memory for the fault guard's stacks");
+    if (gmk_hal_guard_open() != 0) {
+        gmk_hal_free(k->guards);
+        k->guards = NULL;
+        return refuse(h, GMK_E_UNSUPPORTED,
+                      "this machine has no fault guard: clear GMK_BOOT_FAULT_GUARD in cfg.flags");
+    }
+    k->core.mods.guard = gmki_call_guarded;
+    return GMK_OK;
+}
+
+/* init runs on the thread that boots. */
+static int init_modules(gmki_kernel_t *k)
+{
+    gmk_hal_guard_t *g = k->guards != NULL ? &k->guards[k->cfg.n_workers] : NULL;
+    int rc;
+
+    if (g != NULL)
+        gmk_hal_guard_enter(g);
+    rc = gmki_mod_init_all(k->agents[0], &k->core.mods);
+    if (g != NULL)
+        gmk_hal_guard_leave(g);
+    return rc;
+}
+
+static void *guarded_worker(void *agent)
+{
+    gmki_agent_t *a = agent;
+    gmk_hal_guard_t *g = &((gmki_kernel_t *)gmki_core(a->sched))->guards[a->obs.agent];
+
+    gmk_hal_guard_enter(g);
+    gmki_worker_loop(a);
+    gmk_hal_guard_leave(g);
+    return NULL;
+}
+
 static int start_workers(gmki_kernel_t *k, gmki_handle_t *h)
 {
     uint32_t n = k->cfg.n_workers;
+    void *(*loop)(void *) = k->guards != NULL ? guarded_worker : gmki_worker_loop;
 
     k->threads = gmk_hal_calloc(n, sizeof(*k->threads));
     if (k->threads == NULL)
@@ -102,7 +145,7 @@ static int start_workers(gmki_kernel_t *k, gmki_handle_t *h)
     for (uint32_t w = 0; w < n; w++) {
         uint32_t cpu = k->cfg.flags & GMK_BOOT_PIN_WORKERS ? w : GMK_HAL_ANY_CPU;
 
-        if (gmk_hal_cpu_start(&k->threads[w], cpu, gmki_worker_loop, k->agents[w]) != 0)
+        if (gmk_hal_cpu_start(&k->threads[w], cpu, loop, k->agents[w]) != 0)
             return refuse(h, GMK_E_CPU, "the machine refused a worker: lower cfg.n_workers");
         k->n_started++;
     }
@@ -139,13 +182,15 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     gmk_hal_lock_init(&k->watch_lock);
     h->k = k;
     h->born = gmk_hal_now_ns();
-    rc = core_init(k, h, mods, n_mods);
+    rc = guard_init(k, h);
+    if (rc == GMK_OK)
+        rc = core_init(k, h, mods, n_mods);
     if (rc == GMK_OK)
         gmk_store_rel(&h->magic, GMKI_MAGIC, GMK_DEV); /* sync: kernel.magic */
     /* Worker 0's agent acts for boot, then for its worker: the start orders the two. */
     if (rc == GMK_OK) {
         gmk_or_sc(&h->gate, GMKI_GATE_OPEN, GMK_DEV); /* sync: kernel.gate */
-        rc = gmki_mod_init_all(k->agents[0], &k->core.mods);
+        rc = init_modules(k);
     }
     if (rc == GMK_OK) {
         gmki_trace(&k->agents[0]->obs, BOOT, NULL, full.n_workers, k->core.mods.n_mods);

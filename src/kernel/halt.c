@@ -82,6 +82,9 @@ void gmki_kernel_free(gmki_kernel_t *k)
     gmki_sched_fini(&k->core.sched);
     gmki_mem_fini(&k->core.mem);
     gmk_hal_free(k->threads);
+    if (k->guards != NULL)
+        gmk_hal_guard_close();
+    gmk_hal_free(k->guards);
     gmk_hal_lock_destroy(&k->lock);
     gmk_hal_lock_destroy(&k->read_lock);
     gmk_hal_lock_destroy(&k->watch_lock);

@@ -29,6 +29,7 @@ typedef struct gmki_kernel {
     uint32_t n_agents;
     gmki_agent_t **agents; /* by number; a host's is made at its first attach */
     gmk_hal_thread_t *threads;
+    gmk_hal_guard_t *guards; /* of the workers, then of boot; null: no fault guard */
     uint32_t n_started;
     gmk_a64_t *rows;         /* agent * n_tenants + tenant */
     gmk_a64_t *handler_rows; /* agent * GMK_MAX_HANDLERS */

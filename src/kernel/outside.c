@@ -16,6 +16,7 @@ gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *
         return NULL;
     if ((gmk_load_acq(&h->gate, GMK_DEV) & GMKI_GATE_OPEN) == 0) /* sync: kernel.gate */
         return NULL;
+    gmk_hal_guard_hold(); /* a handler may call another kernel: torn out, it would stay inside */
     was = gmk_add_sc(&h->gate, (uint64_t)n << 16 | 1, GMK_DEV); /* sync: kernel.gate */
     if (GMK_LIKELY((was & GMKI_GATE_OPEN) != 0)) {
         *seq = 0x80000000u | (uint32_t)(was >> 16);
@@ -23,12 +24,14 @@ gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *
         return h->k;
     }
     gmk_sub_ar(&h->gate, 1, GMK_DEV); /* sync: kernel.gate */
+    gmk_hal_guard_drop();
     return NULL;
 }
 
 void gmki_come_out(gmk_kernel_t *handle)
 {
     gmk_sub_ar(&((gmki_handle_t *)handle)->gate, 1, GMK_DEV); /* sync: kernel.gate */
+    gmk_hal_guard_drop();
 }
 
 /* Submits tasks of which some may be deterministic. returns: as gmki_submit. */
@@ -61,6 +64,10 @@ int gmk_submit_batch(gmk_kernel_t *handle, gmk_task_t *t, uint32_t n)
 
     if (t == NULL || n > INT32_MAX)
         return GMK_E_INVALID;
+    if (n != 0) {
+        gmki_touch(&t[0]);
+        gmki_touch(&t[n - 1]);
+    }
     k = gmki_go_in(handle, n, &seq, &why);
     if (k == NULL)
         return why;
@@ -80,10 +87,12 @@ int gmk_submit(gmk_kernel_t *handle, gmk_task_t *t)
 
 int gmk_submit_to(gmk_kernel_t *handle, gmk_task_t *t, uint32_t worker)
 {
+    gmki_kernel_t *k;
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = gmki_go_in(handle, 1, &seq, &rc);
 
+    gmki_touch(t);
+    k = gmki_go_in(handle, 1, &seq, &rc);
     if (k == NULL)
         return rc;
     rc = worker < k->cfg.n_workers ? gmki_check_task(&k->core.sched, t) : (int)GMK_E_INVALID;
@@ -102,10 +111,12 @@ static int submit_timer(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns,
 {
     uint64_t now = gmk_hal_now_ns();
     uint64_t due = delay_ns < GMKI_NEVER - 1 - now ? now + delay_ns : GMKI_NEVER - 1;
+    gmki_kernel_t *k;
     uint32_t seq;
     int rc;
-    gmki_kernel_t *k = gmki_go_in(handle, 1, &seq, &rc);
 
+    gmki_touch(t);
+    k = gmki_go_in(handle, 1, &seq, &rc);
     if (k == NULL)
         return rc;
     rc = gmki_check_task(&k->core.sched, t);

@@ -16,6 +16,24 @@ static void enter_module(gmki_agent_t *a, gmk_task_t *none, const gmki_mod_reg_t
     a->priority = GMK_N_PRIO;
 }
 
+static int call_init(gmki_agent_t *a, const gmki_mod_reg_t *r, const gmk_module_t *m)
+{
+    uint32_t fault;
+    int rc;
+
+    if (r->guard == NULL)
+        return m->init(&a->ctx);
+    fault = gmki_guard_call(a, m->init, &rc);
+    if (fault == GMK_HAL_FAULT_NONE)
+        return rc;
+    gmki_error_text(r->error, "init of module '");
+    gmki_error_name(r->error, m->name);
+    gmki_error_text(r->error, "' crashed (");
+    gmki_error_text(r->error, gmki_fault_text(fault));
+    gmki_error_text(r->error, "): boot without GMK_BOOT_FAULT_GUARD to see where");
+    return GMK_FAIL;
+}
+
 int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r)
 {
     gmk_task_t none = {.type = 0};
@@ -25,8 +43,8 @@ int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r)
         gmk_module_t *m = r->mods[r->n_ready];
 
         enter_module(a, &none, r, r->n_ready);
-        rc = m->init != NULL ? m->init(&a->ctx) : GMK_OK;
-        if (rc < 0) {
+        rc = m->init != NULL ? call_init(a, r, m) : (int)GMK_OK;
+        if (rc < 0 && r->error[0] == '\0') {
             gmki_error_text(r->error, "init of module '");
             gmki_error_name(r->error, m->name);
             gmki_error_text(r->error, "' returned -");
@@ -34,8 +52,9 @@ int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r)
             gmki_error_text(r->error, " (");
             gmki_error_text(r->error, gmk_strerror(rc));
             gmki_error_text(r->error, "): see that function");
-            break;
         }
+        if (rc < 0)
+            break;
     }
     a->obs.module = GMKI_LEVEL_KERNEL;
     if (rc >= 0)

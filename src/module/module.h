@@ -15,6 +15,7 @@
 /* One line: what dispatch reads. */
 typedef struct gmki_handler {
     GMK_ALIGNAS(GMK_CACHE_LINE) gmk_handler_fn fn;
+    gmk_handler_fn inner; /* what the module registered: fn, or called by fn under the guard */
     void *user;
     const char *name;
     uint32_t module;
@@ -65,7 +66,8 @@ typedef struct gmki_mod_reg {
     uint32_t n_mods;
     uint32_t n_ready; /* modules whose init has succeeded */
     gmki_handler_t *handlers;
-    gmki_fails_t *fails; /* by handler index */
+    gmk_handler_fn guard; /* what calls the handlers under the fault guard; null: none */
+    gmki_fails_t *fails;  /* by handler index */
     gmk_a32_t n_handlers;
     gmk_hal_lock_t lock;             /* failure windows, handlers added at run time */
     uint8_t flags[GMK_MAX_HANDLERS]; /* GMK_HF_* by handler index */
@@ -89,6 +91,12 @@ uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type);
 uint32_t gmki_add_handler(void *modules, uint32_t module, gmk_handler_fn fn);
 bool gmki_is_deterministic(void *modules, uint32_t handler);
 const char *gmki_module_name(void *modules, uint32_t module);
+
+/* guard.c */
+/* Calls fn under the machine's fault guard. returns: GMK_HAL_FAULT_NONE and *rc, or what
+ * ended it. */
+uint32_t gmki_guard_call(gmki_agent_t *a, gmk_handler_fn fn, int *rc);
+const char *gmki_fault_text(uint32_t fault);
 
 /* life.c */
 int gmki_mod_init_all(gmki_agent_t *a, gmki_mod_reg_t *r);

@@ -76,7 +76,8 @@ static int add_handler(gmki_mod_reg_t *r, uint32_t module, const gmk_handler_reg
         return GMK_E_LIMIT;
     }
     h = &r->handlers[r->n_handlers++];
-    h->fn = reg->fn;
+    h->fn = r->guard != NULL ? r->guard : reg->fn;
+    h->inner = reg->fn;
     h->user = r->mods[module]->user;
     h->name = reg->name != NULL ? reg->name : "";
     h->module = module;
@@ -158,11 +159,12 @@ uint32_t gmki_add_handler(void *modules, uint32_t module, gmk_handler_fn fn)
 
     gmk_hal_lock_acquire(&r->lock);
     for (i = 0; i < r->n_handlers; i++) /* the same one again */
-        if (r->handlers[i].type == GMKI_TYPE_ERROR_HANDLER && r->handlers[i].fn == fn &&
+        if (r->handlers[i].type == GMKI_TYPE_ERROR_HANDLER && r->handlers[i].inner == fn &&
             r->handlers[i].module == module)
             break;
     if (i == r->n_handlers && i < GMK_MAX_HANDLERS) {
-        r->handlers[i] = (gmki_handler_t){.fn = fn,
+        r->handlers[i] = (gmki_handler_t){.fn = r->guard != NULL ? r->guard : fn,
+                                          .inner = fn,
                                           .user = r->mods[module]->user,
                                           .name = "error handler",
                                           .module = module,

@@ -88,13 +88,17 @@ int gmki_answer(gmki_agent_t *a, const gmk_task_t *t, int rc)
 int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t)
 {
     gmk_cell_t c;
+    int rc = GMK_OK;
 
     gmki_stamp(a, &c, t);
-    gmki_accept(a, t->tenant, 1);
-    if (gmki_place(a, &c))
-        return GMK_OK;
-    gmki_unaccept(a, t->tenant, 1);
-    return gmki_answer(a, t, GMK_ALLOC_FAIL);
+    gmki_core_begin(a);
+    gmki_accept(a, c.task.tenant, 1);
+    if (!gmki_place(a, &c)) {
+        gmki_unaccept(a, c.task.tenant, 1);
+        rc = gmki_answer(a, &c.task, GMK_ALLOC_FAIL);
+    }
+    gmki_core_end(a);
+    return rc;
 }
 
 int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint32_t seq)
@@ -142,8 +146,7 @@ bool gmki_place_event(gmki_agent_t *a, const gmk_cell_t *c, uint64_t due, bool i
     return true;
 }
 
-int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick,
-                   uint32_t seq)
+int gmki_set_timer(gmki_agent_t *a, const gmk_task_t *t, uint64_t due, bool is_tick, uint32_t seq)
 {
     gmk_cell_t c;
 

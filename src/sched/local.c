@@ -90,7 +90,9 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
 
 int gmki_spawn_offer(gmki_agent_t *a)
 {
+    gmki_core_begin(a);
     gmki_share(a, 2);
+    gmki_core_end(a);
     return GMK_OK;
 }
 

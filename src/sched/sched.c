@@ -142,14 +142,17 @@ bool gmki_beats_passed(const gmki_agent_t *me, const uint64_t *then)
 
 bool gmki_tick_owed(const gmk_sched_t *s, uint64_t now_ns)
 {
-    return gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0 && /* sync: sched.watched */
+    return gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0 &&              /* sync: sched.watched */
            gmki_tick(s, now_ns) > gmk_load_acq(&s->ticks_told, GMK_DEV); /* sync: sched.told */
 }
 
 bool gmki_enter(gmki_agent_t *a)
 {
-    if (GMK_LIKELY(a->wq != NULL))
+    if (GMK_LIKELY(a->wq != NULL)) {
+        gmki_core_begin(a);
         return true;
+    }
+    gmk_hal_guard_hold();              /* it may be a handler that has attached to another kernel */
     gmk_xchg_sc(&a->busy, 1, GMK_DEV); /* sync: host.busy */
     if (gmk_load_sc(&a->sched->closed, GMK_DEV) == 0) { /* sync: sched.closed */
         a->obs.now = gmk_hal_now_ns();
@@ -157,11 +160,16 @@ bool gmki_enter(gmki_agent_t *a)
         return true;
     }
     gmk_store_rel(&a->busy, 0, GMK_DEV); /* sync: host.busy */
+    gmk_hal_guard_drop();
     return false;
 }
 
 void gmki_leave(gmki_agent_t *a)
 {
-    if (a->wq == NULL)
-        gmk_store_rel(&a->busy, 0, GMK_DEV); /* sync: host.busy */
+    if (GMK_LIKELY(a->wq != NULL)) {
+        gmki_core_end(a);
+        return;
+    }
+    gmk_store_rel(&a->busy, 0, GMK_DEV); /* sync: host.busy */
+    gmk_hal_guard_drop();
 }

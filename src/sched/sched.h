@@ -159,6 +159,11 @@ struct gmki_agent {
     gmki_cache_t cache;
     gmk_a64_t *handler_rows; /* by handler index, GMKI_HROW_WORDS each */
     uint64_t time_rng;
+    uint32_t crashed; /* what fault ended the call that has just ended; 0: none */
+    /* A call of the core acts for the handler: its faults are not the handler's. Read by the
+     * fault guard of the same thread, hence volatile. */
+    volatile uint32_t in_core;
+    bool guarded;                                  /* the kernel has a fault guard */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t busy; /* an attached thread is inside a call */
     gmk_a32_t attached;
 };
@@ -180,9 +185,34 @@ void gmki_beats_now(const gmk_sched_t *s, uint64_t *then);
 bool gmki_beats_passed(const gmki_agent_t *me, const uint64_t *then);
 /* A tick has passed that sys.tick does not have. */
 bool gmki_tick_owed(const gmk_sched_t *s, uint64_t now_ns);
-/* Brackets the calls of an attached thread, so that halt can wait for them. */
+/* Brackets calls: those of a worker's handler for the fault guard, as below; those of an
+ * attached thread so that halt can wait for them, too. */
 bool gmki_enter(gmki_agent_t *a);
 void gmki_leave(gmki_agent_t *a);
+
+/* Brackets what a call from a handler must not be torn out of: what would be left half done
+ * would not be its task alone. Not nested. */
+GMK_FN void gmki_core_begin(gmki_agent_t *a)
+{
+    a->in_core = 1;
+    GMK_KEEP_ORDER();
+}
+
+GMK_FN void gmki_core_end(gmki_agent_t *a)
+{
+    GMK_KEEP_ORDER();
+    a->in_core = 0;
+}
+
+/* Reads a task at both ends before the core begins with it: a bad pointer is a fault of the
+ * caller's. */
+GMK_FN void gmki_touch(const gmk_task_t *t)
+{
+    if (t == NULL)
+        return;
+    (void)*(const volatile uint32_t *)&t->type;
+    (void)*(const volatile uint64_t *)&t->meta1;
+}
 
 /* enqueue.c, with the inline part below: the one place that stamps, places, wakes. */
 int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t);
@@ -323,7 +353,8 @@ GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
 /* Stealable work for those who are idle; ends a spawn, so that its call is a jump. */
 int gmki_spawn_offer(gmki_agent_t *a);
 
-/* A task that a handler made, valid. */
+/* A task that a handler made, valid. Where it is read here, nothing is done yet: a fault in
+ * reading it needs no bracket. */
 GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
 {
     gmki_wq_t *q = a->wq;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Tier 1: the calls that take a context.
- * Floor: F7. A thin cover: checks arguments, brackets the calls of attached threads,
- * and calls the floor that does the work.
+ * Floor: F7. A thin cover: checks arguments, brackets what is done (for the fault guard, and
+ * for halt where an attached thread calls), and calls the floor that does the work.
  * Source: SPEC SDK-3 to SDK-7, V-42, V-44. */
 #include "worker/worker.h"
 
@@ -22,6 +22,7 @@ static GMK_NOINLINE int emit_deterministic(gmki_agent_t *a, gmk_task_t *t, uint6
 {
     int rc;
 
+    gmki_touch(t);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
     rc = gmki_answer(a, t, gmki_det_direct(a, t, due));
@@ -60,6 +61,7 @@ int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)
         rc = GMK_E_INVALID; /* bound to a worker, it would not run in order */
     if (rc != GMK_OK)
         return gmki_answer(a, t, rc);
+    gmki_touch(t);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
     rc = gmki_answer(a, t, gmki_send_worker(a, t, worker, 0));
@@ -78,6 +80,7 @@ static int set_timer(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t due, bool is_tick)
         return gmki_answer(a, t, rc);
     if (t->flags & GMK_TF_DETERMINISTIC)
         return emit_deterministic(a, t, due);
+    gmki_touch(t);
     if (!gmki_enter(a))
         return GMK_E_HALTING;
     rc = gmki_answer(a, t, gmki_set_timer(a, t, due, is_tick, 0));
@@ -158,29 +161,62 @@ uint32_t gmk_tick(const gmk_ctx_t *ctx) { return ctx->tick; }
 
 void *gmk_alloc(gmk_ctx_t *ctx, uint32_t size)
 {
-    return ctx != NULL ? gmki_alloc(&ctx->agent->cache, size) : NULL;
+    void *p;
+
+    if (ctx == NULL)
+        return NULL;
+    if (GMK_LIKELY(!ctx->agent->guarded)) /* a jump: the brackets would cost a fifth */
+        return gmki_alloc(&ctx->agent->cache, size);
+    gmki_core_begin(ctx->agent);
+    p = gmki_alloc(&ctx->agent->cache, size);
+    gmki_core_end(ctx->agent);
+    return p;
 }
 
 void gmk_free(gmk_ctx_t *ctx, void *p)
 {
-    if (ctx != NULL)
+    if (ctx == NULL)
+        return;
+    if (GMK_LIKELY(!ctx->agent->guarded)) {
         gmki_free(&ctx->agent->cache, p);
+        return;
+    }
+    gmki_core_begin(ctx->agent);
+    gmki_free(&ctx->agent->cache, p);
+    gmki_core_end(ctx->agent);
 }
 
 void *gmk_bump(gmk_ctx_t *ctx, uint32_t size)
 {
-    return ctx != NULL ? gmki_bump(&ctx->agent->cache, size) : NULL;
+    void *p;
+
+    if (ctx == NULL)
+        return NULL;
+    gmki_core_begin(ctx->agent);
+    p = gmki_bump(&ctx->agent->cache, size);
+    gmki_core_end(ctx->agent);
+    return p;
 }
 
 void gmk_bump_reset(gmk_ctx_t *ctx)
 {
-    if (ctx != NULL)
-        gmki_bump_reset(ctx->alloc);
+    if (ctx == NULL)
+        return;
+    gmki_core_begin(ctx->agent);
+    gmki_bump_reset(ctx->alloc);
+    gmki_core_end(ctx->agent);
 }
 
 void *gmk_payload_alloc(gmk_ctx_t *ctx, uint32_t len)
 {
-    return ctx != NULL ? gmki_payload_alloc(&ctx->agent->cache, len) : NULL;
+    void *p;
+
+    if (ctx == NULL)
+        return NULL;
+    gmki_core_begin(ctx->agent);
+    p = gmki_payload_alloc(&ctx->agent->cache, len);
+    gmki_core_end(ctx->agent);
+    return p;
 }
 
 void gmk_task_set_payload(gmk_task_t *t, void *p)
@@ -200,28 +236,36 @@ void gmk_payload_release(gmk_ctx_t *ctx)
 
     if (t == NULL || (t->flags & GMK_TF_PAYLOAD_RC) == 0)
         return;
+    gmki_core_begin(ctx->agent); /* a crash later on must not give it back again */
     gmki_drop_payload(ctx->agent, t);
     t->flags &= (uint16_t)~GMK_TF_PAYLOAD_RC;
     t->payload_ptr = 0;
     t->payload_len = 0;
+    gmki_core_end(ctx->agent);
 }
 
 void gmk_payload_retain(gmk_ctx_t *ctx)
 {
     if (ctx != NULL && (ctx->task->flags & GMK_TF_PAYLOAD_RC) != 0)
-        gmki_payload_retain(&ctx->agent->cache, (void *)(uintptr_t)ctx->task->payload_ptr, 1);
+        gmk_payload_retain_ptr(ctx, (void *)(uintptr_t)ctx->task->payload_ptr);
 }
 
 void gmk_payload_retain_ptr(gmk_ctx_t *ctx, void *p)
 {
-    if (ctx != NULL)
-        gmki_payload_retain(&ctx->agent->cache, p, 1);
+    if (ctx == NULL)
+        return;
+    gmki_core_begin(ctx->agent);
+    gmki_payload_retain(&ctx->agent->cache, p, 1);
+    gmki_core_end(ctx->agent);
 }
 
 void gmk_payload_release_ptr(gmk_ctx_t *ctx, void *p)
 {
-    if (ctx != NULL)
-        gmki_payload_release(&ctx->agent->cache, p);
+    if (ctx == NULL)
+        return;
+    gmki_core_begin(ctx->agent);
+    gmki_payload_release(&ctx->agent->cache, p);
+    gmki_core_end(ctx->agent);
 }
 
 /* Channels. ------------------------------------------------------------------- */
@@ -233,9 +277,14 @@ int gmk_chan_find(gmk_ctx_t *ctx, const char *name)
 
 int gmk_chan_open_with(gmk_ctx_t *ctx, const char *name, const gmk_chan_opts_t *opts)
 {
+    int rc;
+
     if (ctx == NULL || opts == NULL || opts->msg_type >= GMK_TYPE_SYS_FIRST)
         return GMK_E_INVALID;
-    return gmki_chan_open(ctx->agent, ctx->chan, name, opts);
+    gmki_core_begin(ctx->agent);
+    rc = gmki_chan_open(ctx->agent, ctx->chan, name, opts);
+    gmki_core_end(ctx->agent);
+    return rc;
 }
 
 int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slots)
@@ -289,31 +338,45 @@ int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan)
 int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker)
 {
     gmki_sub_req_t q;
+    int rc;
 
     if (!module_request(ctx, chan, &q) ||
         (worker != GMK_NO_WORKER && worker >= ctx->agent->sched->n_workers))
         return GMK_E_INVALID;
     q.worker = worker;
-    return gmki_chan_subscribe(ctx->agent, ctx->chan, &q);
+    gmki_core_begin(ctx->agent);
+    rc = gmki_chan_subscribe(ctx->agent, ctx->chan, &q);
+    gmki_core_end(ctx->agent);
+    return rc;
 }
 
 int gmk_chan_unsub(gmk_ctx_t *ctx, uint32_t chan)
 {
     gmki_sub_req_t q;
+    int rc;
 
-    return module_request(ctx, chan, &q) ? gmki_chan_unsubscribe(ctx->agent, ctx->chan, &q)
-                                         : (int)GMK_E_INVALID;
+    if (!module_request(ctx, chan, &q))
+        return GMK_E_INVALID;
+    gmki_core_begin(ctx->agent);
+    rc = gmki_chan_unsubscribe(ctx->agent, ctx->chan, &q);
+    gmki_core_end(ctx->agent);
+    return rc;
 }
 
 int gmk_chan_on_error(gmk_ctx_t *ctx, uint32_t chan, gmk_handler_fn fn)
 {
     gmki_sub_req_t q;
+    int rc;
 
-    return module_request(ctx, chan, &q) ? gmki_chan_on_error(ctx->agent, ctx->chan, chan, fn)
-                                         : (int)GMK_E_INVALID;
+    if (!module_request(ctx, chan, &q))
+        return GMK_E_INVALID;
+    gmki_core_begin(ctx->agent);
+    rc = gmki_chan_on_error(ctx->agent, ctx->chan, chan, fn);
+    gmki_core_end(ctx->agent);
+    return rc;
 }
 
-int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
+static int replay(const gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
 {
     gmki_sub_req_t q;
     uint32_t nobody = 0;
@@ -343,6 +406,18 @@ int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
         return GMK_E_BUSY;
     rc = gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
     gmki_group_activate(ctx->agent, ctx->chan, g, GMK_PRIO_HIGH);
+    return rc;
+}
+
+int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
+{
+    int rc;
+
+    if (ctx == NULL)
+        return GMK_E_INVALID;
+    gmki_core_begin(ctx->agent);
+    rc = replay(ctx, chan, from_seq);
+    gmki_core_end(ctx->agent);
     return rc;
 }
 
@@ -406,6 +481,10 @@ int gmk_chan_emit_cells(gmk_ctx_t *ctx, uint32_t chan, const gmk_cell_t *cells, 
 
     if (ctx == NULL || cells == NULL || n > INT32_MAX)
         return GMK_E_INVALID;
+    if (n != 0) {
+        gmki_touch(&cells[0].task);
+        gmki_touch(&cells[n - 1].task);
+    }
     if (!gmki_enter(ctx->agent))
         return GMK_E_HALTING;
     rc = gmki_chan_emit_cells(ctx->agent, ctx->chan, chan, cells, n);
@@ -421,6 +500,8 @@ int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n
         return GMK_E_INVALID;
     if (n == 0)
         return 0;
+    gmki_touch(&t[0]);
+    gmki_touch(&t[n - 1]);
     if (!gmki_enter(ctx->agent))
         return GMK_E_HALTING;
     rc = gmki_chan_emit(ctx->agent, ctx->chan, chan, t, n);
@@ -441,6 +522,7 @@ int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
 
     if (ctx == NULL || t == NULL)
         return GMK_E_INVALID;
+    gmki_touch(t);
     if (!gmki_enter(ctx->agent))
         return GMK_E_HALTING;
     rc = gmki_chan_emit_wait(ctx->agent, ctx->chan, chan, t);
@@ -473,16 +555,18 @@ void(gmk_trace)(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1)
 #else
     gmki_obs_t *o = ctx != NULL ? &ctx->agent->obs : NULL;
     uint32_t level = ev >= GMK_EV_USER ? (uint32_t)GMK_TRACE_INFO : gmk_trace_event_level(ev);
+    bool forced;
 
     if (ctx == NULL)
         return;
-    if (ctx->task->flags & GMK_TF_EMIT_TRACE)
-        gmki_trace_write(o, ev, ctx->task, a0, a1);
-    else if (!gmki_trace_on(o, level))
+    forced = (ctx->task->flags & GMK_TF_EMIT_TRACE) != 0;
+    if (!forced && !gmki_trace_on(o, level))
         return;
-    else if (level == GMK_TRACE_ALL)
+    gmki_core_begin(ctx->agent);
+    if (!forced && level == GMK_TRACE_ALL)
         gmki_trace_sampled(o, ev, ctx->task, a0, a1);
     else
         gmki_trace_write(o, ev, ctx->task, a0, a1);
+    gmki_core_end(ctx->agent);
 #endif
 }

@@ -110,10 +110,28 @@ static enum gmki_outcome retried(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
     return GMKI_LATER;
 }
 
+int gmki_call_guarded(gmk_ctx_t *ctx)
+{
+    gmki_agent_t *a = ctx->agent;
+    int rc;
+
+    a->crashed = gmki_guard_call(a, gmki_core(a->sched)->mods.handlers[gmki_current(a)].inner, &rc);
+    return GMK_LIKELY(a->crashed == GMK_HAL_FAULT_NONE) ? rc : (int)GMK_FAIL;
+}
+
+/* What the handler has done until then stands; what it asked for at its end does not. */
+static enum gmki_outcome crashed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
+{
+    gmki_count(&a->obs, c->task.tenant, GMK_METRIC_HANDLER_CRASHES, 1);
+    return handler_failed(a, k, c, GMK_ERR_CRASHED | a->crashed << 16);
+}
+
 /* All ends but the plain good one. */
 enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, int rc)
 {
     a->yielded = false;
+    if (GMK_UNLIKELY(a->crashed != GMK_HAL_FAULT_NONE))
+        return crashed(a, k, c);
     if (rc == GMK_OK)
         return yielded(a, k, c);
     if (rc == GMK_RETRY)

@@ -30,6 +30,8 @@ enum gmki_outcome gmki_uncommon(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, 
 enum gmki_outcome gmki_skip_poisoned(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c);
 /* Calls the handler of c between two looks at the clock. */
 int gmki_call_timed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler);
+/* With the fault guard, the fn of every handler: calls the one that runs. */
+int gmki_call_guarded(gmk_ctx_t *ctx);
 /* A call took longer than its budget. */
 void gmki_overrun(gmki_agent_t *a, const gmk_task_t *t, uint64_t took_ns);
 void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_and_code);

@@ -41,6 +41,8 @@
 #else
 #define GMK_KEEP_WORD(x) __asm__("" : "+r"(x))
 #endif
+/* What stands before it is in memory, as its own thread sees it, before what stands after. */
+#define GMK_KEEP_ORDER() __asm__ volatile("" ::: "memory")
 #define GMK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* One line of memory, and the distance that keeps two writers apart (the
