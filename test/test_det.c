@@ -381,6 +381,66 @@ GMK_TEST(det_replay_names_the_tick_where_it_diverges)
     gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, NULL), GMK_OK);
 }
 
+/* What differs in the last tick alone is found at the end: before the tick after it. */
+static int on_out_other(gmk_ctx_t *ctx)
+{
+    (void)on_out(ctx);
+    return ctx->tick == 2 ? GMK_FAIL(9) : GMK_OK;
+}
+
+GMK_TEST(det_replay_names_the_tick_after_the_last_when_that_differs)
+{
+    gmk_task_t t = {.type = T_MID, .meta0 = 1};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    record_n = 0;
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    tick();
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    gmk_test_assert_eq(det.part[3].n, 2);
+    end();
+    record_at = 0;
+    sink_h[0].fn = on_out_other;
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report),
+                       GMK_E_DIVERGED);
+    sink_h[0].fn = on_out;
+    gmk_test_assert_eq(report.n_ticks, 2);
+    gmk_test_assert_eq(report.tick, 3);
+    end();
+}
+
+/* A reader that fails is no sound recording. */
+static int64_t read_nothing(void *arg, void *bytes, size_t n)
+{
+    uint32_t *calls = arg;
+
+    if (++*calls > 1)
+        return -1;
+    n = gmk_min64(n, GMK_RECORD_HEADER_BYTES + 7);
+    gmk_hal_memcpy(bytes, record_bytes, n);
+    return (int64_t)n;
+}
+
+GMK_TEST(det_replay_says_that_its_reader_failed)
+{
+    gmk_replay_report_t report = {.fault = 99};
+    uint32_t calls = 0;
+
+    GMK_REQUIRE(make_recording(1));
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_replay(&det.k, read_nothing, &calls, KIT_WAIT_NS, &report),
+                       GMK_E_RECORD);
+    gmk_test_assert_eq(report.fault, GMK_RECORD_READ_FAILED);
+    gmk_test_assert_eq(report.offset, GMK_RECORD_HEADER_BYTES + 7);
+    end();
+}
+
 /* R15: a damaged or cut recording, a full disk, a kernel that is not fresh: each is said. */
 GMK_TEST(det_replay_says_what_is_wrong_with_a_recording)
 {

@@ -137,6 +137,7 @@ static int open_file(const char *file, source_t *s)
         return complain(file, strerror(errno));
     if (fstat(s->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         close(s->fd);
+        s->fd = -1;
         return complain(file, strerror(EISDIR));
     }
     return 0;
@@ -146,60 +147,63 @@ static int open_file(const char *file, source_t *s)
 
 static int write_tape(void *arg, const void *bytes, size_t n)
 {
-    return fwrite(bytes, 1, n, arg) == n ? 0 : -1;
+    source_t *s = arg;
+    const char *p = bytes;
+
+    while (n != 0) {
+        ssize_t done = write(s->fd, p, n);
+
+        if (done < 0 && errno != EINTR) {
+            s->error = errno;
+            return -1;
+        }
+        p += done > 0 ? done : 0;
+        n -= done > 0 ? (size_t)done : 0;
+    }
+    return 0;
 }
 
-static int64_t read_tape(void *arg, void *bytes, size_t n)
-{
-    size_t got = fread(bytes, 1, n, arg);
+static int64_t read_tape(void *arg, void *bytes, size_t n) { return pl_read(arg, bytes, n); }
 
-    return got == 0 && ferror((FILE *)arg) ? -1 : (int64_t)got;
-}
-
-/* Opens the recording to write, once it is clear that it is not the text itself. */
-static FILE *create_tape(const char *name, int text)
+/* Opens the recording to write, unless it is the text itself. */
+static int create_tape(const char *name, const source_t *text, source_t *tape)
 {
     struct stat a, b;
-    FILE *f;
 
-    if (stat(name, &a) == 0 && fstat(text, &b) == 0 && a.st_dev == b.st_dev &&
-        a.st_ino == b.st_ino) {
-        complain(name, "is the text itself");
-        return NULL;
-    }
-    f = fopen(name, "wb");
-    if (f == NULL)
-        complain(name, strerror(errno));
-    return f;
+    if (stat(name, &a) == 0 && fstat(text->fd, &b) == 0 && a.st_dev == b.st_dev &&
+        a.st_ino == b.st_ino)
+        return complain(name, "is the text itself");
+    tape->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return tape->fd < 0 ? complain(name, strerror(errno)) : 0;
 }
 
-static int status_of(const pl_pipeline_t *p, const args_t *x)
+/* Says why there is no report. returns: the status. */
+static int say_why(const pl_pipeline_t *p, const args_t *x, int text_error, int tape_error)
 {
-    if (x->replay == NULL)
+    const char *name = x->replay != NULL ? x->replay : x->file;
+    int error = text_error != 0 ? text_error : tape_error;
+
+    if (tape_error != 0 && x->record != NULL)
+        name = x->record;
+    complain(name, error != 0 ? strerror(error) : p->error);
+    if (x->replay == NULL || error != 0)
         return FAILED;
     return p->rc == GMK_E_DIVERGED ? DIVERGED : p->rc == GMK_E_RECORD ? BAD_TAPE : FAILED;
 }
 
-/* Runs it with the text open, and the recording if there is one. returns: the status. */
-static int run(args_t *x, source_t *source, FILE *f)
+/* Runs it with all files open. returns: the status. */
+static int run(args_t *x, source_t *text, source_t *tape)
 {
-    pl_tape_t tape = {.write = x->record != NULL ? write_tape : NULL,
-                      .read = x->replay != NULL ? read_tape : NULL,
-                      .arg = f};
-    const char *name = x->replay != NULL ? x->replay : x->file;
+    pl_tape_t how = {.write = x->record != NULL ? write_tape : NULL,
+                     .read = x->replay != NULL ? read_tape : NULL,
+                     .arg = tape};
     pl_pipeline_t p;
     struct rusage use;
 
-    if (f != NULL)
-        x->o.tape = &tape;
-    if (!pl_run(&p, &x->o, source)) {
-        if (x->record != NULL && p.rc == GMK_E_RECORD)
-            name = x->record;
-        complain(name, source->error != 0 ? strerror(source->error) : p.error);
-        return status_of(&p, x);
-    }
-    if (f != NULL && fflush(f) != 0)
-        return complain(x->record, strerror(errno));
+    if (how.write != NULL || how.read != NULL)
+        x->o.tape = &how;
+    if (!pl_run(&p, &x->o, text))
+        return say_why(&p, x, text->error, tape->error);
     if (x->o.all && p.store.other != 0)
         fprintf(stderr, "pipeline: %llu words found no room in the table: raise -t\n",
                 (unsigned long long)p.store.other);
@@ -212,24 +216,24 @@ int pl_main(int argc, char **argv)
 {
     args_t x = {.o = {.n_workers = default_workers(), .top = 10, .table = PL_DEFAULT_TABLE},
                 .file = DEFAULT_FILE};
-    source_t source = {.fd = -1};
-    FILE *tape = NULL;
+    source_t text = {.fd = -1}, tape = {.fd = -1};
     int rc = parse(argc, argv, &x);
 
     if (rc != 0) {
         fputs(usage, rc == 2 ? stdout : stderr);
         return rc == 2 ? 0 : FAILED;
     }
-    if (open_file(x.replay != NULL ? x.replay : x.file, &source) != 0)
-        return FAILED;
-    if (x.record != NULL)
-        tape = create_tape(x.record, source.fd);
-    else if (x.replay != NULL)
-        tape = fdopen(source.fd, "rb");
-    rc = tape == NULL && (x.record != NULL || x.replay != NULL) ? FAILED : run(&x, &source, tape);
-    if (tape != NULL)
-        fclose(tape);
-    if (x.replay == NULL)
-        close(source.fd);
+    if (x.replay != NULL)
+        rc = open_file(x.replay, &tape);
+    else
+        rc = open_file(x.file, &text);
+    if (rc == 0 && x.record != NULL)
+        rc = create_tape(x.record, &text, &tape);
+    if (rc == 0)
+        rc = run(&x, &text, &tape);
+    if (tape.fd >= 0 && close(tape.fd) != 0 && rc == 0)
+        rc = complain(x.record, strerror(errno));
+    if (text.fd >= 0)
+        close(text.fd);
     return rc;
 }
