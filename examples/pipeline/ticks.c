@@ -42,12 +42,14 @@ static uint32_t digest(const uint8_t *p, uint32_t n)
     return h;
 }
 
-/* Sends a message with its payload, or gives that back. */
+/* Sends a message with the first meta0 bytes of its payload, or gives that back. What was
+ * never written to must not get into a recording. */
 static int pass_on(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint8_t *payload)
 {
     int rc;
 
     gmk_task_set_payload(t, payload);
+    t->payload_len = (uint32_t)t->meta0;
     rc = gmk_chan_emit(ctx, chan, t);
     if (rc != GMK_OK)
         gmk_payload_release_ptr(ctx, payload);
@@ -71,7 +73,7 @@ GMK_HANDLER(on_text)
 {
     pl_ingest_t *in = ctx->user;
     const void *text = (const void *)(uintptr_t)ctx->task->payload_ptr;
-    uint32_t n = (uint32_t)ctx->task->meta0;
+    uint32_t n = ctx->task->payload_len;
     gmk_task_t t = {.type = PL_TYPE_CHUNK, .flags = GMK_PRIO_NORMAL};
     uint8_t *p = n <= TEXT_BYTES ? gmk_payload_alloc(ctx, PL_CHUNK_BYTES) : NULL;
 
