@@ -236,7 +236,7 @@ static void hand_out(gmki_det_t *d, batch_t *b, uint64_t *modules)
 
     GMK_ASSERT(d->seq < GMK_CANON_SEQ_END, "the key holds every number");
     b->out.first = gmk_canon_sort(b->out.first);
-    /* relaxed: the activation of the modules publishes it */
+    /* relaxed: det.given publishes it */
     gmk_store_rlx(&d->outstanding, b->out.count, GMK_DEV);
     while ((e = gmki_det_pop(&b->out)) != NULL) {
         e->position = d->position++;
@@ -244,6 +244,8 @@ static void hand_out(gmki_det_t *d, batch_t *b, uint64_t *modules)
         gmki_det_append(&d->modules[e->module].work, e);
         *modules |= 1ull << e->module;
     }
+    for (uint64_t m = *modules; m != 0; m &= m - 1)
+        gmk_store_rel(&d->modules[gmk_lowest_bit64(m)].given, 1, GMK_DEV); /* sync: det.given */
 }
 
 int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now, uint64_t *modules)
