@@ -120,7 +120,7 @@ static int submit_timer(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns,
         return rc;
     rc = gmki_check_task(&k->core.sched, t);
     if (tick != NULL)
-        due = gmki_tick_widen(&k->core.sched, now, *tick);
+        due = gmki_tick_widen(gmki_tick(&k->core.sched, now), *tick);
     if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0)
         rc = tick != NULL ? gmki_det_direct(gmki_outside(k), t, due) : (int)GMK_E_INVALID;
     else if (rc == GMK_OK)
