@@ -7,7 +7,7 @@ TEST_HOSTED_ONLY := $(sort $(basename $(notdir $(wildcard test/hosted_*.c))))
 define test_rules
 $(B)/$(1)/bin/%: $(B)/$(1)/test/%.o $(B)/$(1)/libgmk_cpu.a $(B)/$(1)/libgmk_test.a
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $$(ALL_CFLAGS) $$< -L$(B)/$(1) -lgmk_test -lgmk_cpu $$(LDLIBS_$(1)) -o $$@
+	$(Q)$(CC) $$(ALL_CFLAGS) $$(filter %.o,$$^) -L$(B)/$(1) -lgmk_test -lgmk_cpu $$(LDLIBS_$(1)) -o $$@
 endef
 $(foreach p,$(PORTS),$(eval $(call test_rules,$(p))))
 

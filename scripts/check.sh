@@ -36,8 +36,8 @@ run_make() { timeout "$limit" make -j"$jobs" --no-print-directory "$@"; }
 section() {
     case $1 in
     lint) run_make lint ;;
-    build-gcc) built run_make lib pipeline CC=gcc ;;
-    build-clang) built run_make lib pipeline CC=clang ;;
+    build-gcc) built run_make lib pipeline pipeline-sim CC=gcc ;;
+    build-clang) built run_make lib pipeline pipeline-sim CC=clang ;;
     test-gcc) run_make test CC=gcc ;;
     test-clang) run_make test CC=clang ;;
     test-asan) run_make test SAN=asan ;;

@@ -1,12 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Checks examples/pipeline against what coreutils compute, and how it fails.
-# usage: test/pipeline.sh [PROGRAM] (also make pipeline-check). PIPELINE_MB is the size of
-# the large file (200; 1024 when PIPELINE_BIG=1); PIPELINE_KIB bounds the peak memory.
+# Checks examples/pipeline against what coreutils compute, recordings and their replay
+# (ACC-7, DET-7: on 1, 2 and 8 workers, on linux and on the simulated machine), and how it
+# fails.
+# usage: test/pipeline.sh [PROGRAM [SIM_PROGRAM]] (also make pipeline-check). PIPELINE_MB is
+# the size of the large file (200; 1024 when PIPELINE_BIG=1), a fifth of which is recorded;
+# PIPELINE_KIB bounds the peak memory.
 # The locale is C, where A-Z are 26 letters.
 # shellcheck disable=SC2018,SC2019
 cd "$(dirname "$0")/.." || exit 2
 program=$(realpath "${1:-build/gcc/linux/bin/pipeline}") || exit 2
+sim=$(realpath "${2:-build/gcc/sim/bin/pipeline}") || exit 2
 tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
@@ -59,13 +63,17 @@ compare() {
 }
 
 # complains NAME TEXT COMMAND...: ends with 1, one line that has TEXT, and no report.
-complains() {
-    name=$1
-    text=$2
-    shift 2
+complains() { complains_with 1 "$@"; }
+
+# complains_with STATUS NAME TEXT COMMAND...
+complains_with() {
+    want_rc=$1
+    name=$2
+    text=$3
+    shift 3
     "$@" >"$tmp/got" 2>"$tmp/log"
     rc=$?
-    if [ "$rc" -eq 1 ] && [ ! -s "$tmp/got" ] && [ "$(wc -l <"$tmp/log")" -eq 1 ] &&
+    if [ "$rc" -eq "$want_rc" ] && [ ! -s "$tmp/got" ] && [ "$(wc -l <"$tmp/log")" -eq 1 ] &&
         grep -q "^pipeline: .*$text" "$tmp/log"; then
         pass "$name"
     else
@@ -99,11 +107,13 @@ done >"$tmp/long_words"
 
 # Results. ----------------------------------------------------------------------------
 
-[ -x "$program" ] || {
-    fail program "$program is not built: make pipeline"
-    echo "$passed passed, $failed failed, $skipped skipped"
-    exit 1
-}
+for p in "$program" "$sim"; do
+    [ -x "$p" ] || {
+        fail program "$p is not built: make pipeline pipeline-sim"
+        echo "$passed passed, $failed failed, $skipped skipped"
+        exit 1
+    }
+done
 compare default_file "$licences/GPL-3"
 if tr -cs A-Za-z '\n' <"$licences/GPL-3" | tr A-Z a-z | grep . | sort | uniq -c |
     sort -k1,1nr -k2 | sed 's/^ *//' >"$tmp/want" &&
@@ -175,6 +185,123 @@ else
     fail table_full "a full table is not reported as it should be"
 fi
 
+# Recording and replay. ----------------------------------------------------------------
+
+# replays NAME HASH WANT COMMAND...: gives that hash, and with --all those words.
+replays() {
+    name=$1
+    hash=$2
+    words=$3
+    shift 3
+    "$@" >"$tmp/got" 2>"$tmp/log"
+    rc=$?
+    found=$(sed -n 's/^trace hash //p' "$tmp/got")
+    "$@" --all >"$tmp/got" 2>>"$tmp/log"
+    rc_all=$?
+    if [ "$rc" -ne 0 ] || [ "$rc_all" -ne 0 ] || [ -s "$tmp/log" ]; then
+        fail "$name" "status $rc and $rc_all"
+    elif [ "${#found}" -ne 16 ] || [ "$found" != "$hash" ]; then
+        fail "$name" "trace hash '$found', and '$hash' was recorded"
+    elif ! cmp -s "$words" "$tmp/got"; then
+        fail "$name" "not the words that were recorded"
+    else
+        pass "$name"
+    fi
+}
+
+for f in empty no_words one_word no_newline noise zeros long_words; do
+    compare "record_$f" "$tmp/$f" --record "$tmp/tape_$f"
+    reference "$tmp/$f" >"$tmp/want"
+    replays "replay_$f" "$("$program" --record "$tmp/tape" "$tmp/$f" | sed -n 's/^trace hash //p')" \
+        "$tmp/want" "$program" --replay "$tmp/tape_$f"
+done
+
+# A copy of the text that is gone when it is replayed.
+reference "$tmp/text" >"$tmp/want"
+cp "$tmp/text" "$tmp/text_copy"
+hash=$("$program" -w 2 --record "$tmp/tape" "$tmp/text_copy" | sed -n 's/^trace hash //p')
+rm "$tmp/text_copy"
+for w in 1 2 8; do
+    replays "replay_linux_to_linux_workers_$w" "$hash" "$tmp/want" \
+        "$program" -w "$w" --replay "$tmp/tape"
+    for seed in 1 2 3; do
+        replays "replay_linux_to_sim_workers_${w}_seed_$seed" "$hash" "$tmp/want" \
+            "$sim" --seed "$seed" -w "$w" --replay "$tmp/tape"
+    done
+done
+for seed in 1 2 3 4; do
+    "$sim" --seed "$seed" -w "$seed" --record "$tmp/tape_sim" "$tmp/text" >"$tmp/log" 2>&1
+    for w in 1 2 8; do
+        replays "replay_sim_seed_${seed}_to_linux_workers_$w" "$hash" "$tmp/want" \
+            "$program" -w "$w" --replay "$tmp/tape_sim"
+    done
+    replays "replay_sim_seed_${seed}_to_sim" "$hash" "$tmp/want" \
+        "$sim" --seed $((seed + 40)) -w 8 --replay "$tmp/tape_sim"
+    if cmp "$tmp/tape" "$tmp/tape_sim" >"$tmp/log" 2>&1; then
+        pass "record_sim_seed_${seed}_same_bytes"
+    else
+        fail "record_sim_seed_${seed}_same_bytes" "the recordings of two machines differ"
+    fi
+done
+for p in "$program" "$sim"; do
+    other=$(sed '0,/[A-Z]/s/[A-Z]/q/' "$tmp/text" >"$tmp/altered" &&
+        "$p" --record "$tmp/tape_other" "$tmp/altered" | sed -n 's/^trace hash //p')
+    name=record_altered_text_$(basename "$(dirname "$(dirname "$p")")")
+    if [ "${#other}" -eq 16 ] && [ "$other" != "$hash" ]; then
+        pass "$name"
+    else
+        fail "$name" "another letter gives the hash '$other'"
+    fi
+done
+cat "$tmp/text" >"$tmp/fifo" &
+"$program" --record "$tmp/tape_other" "$tmp/fifo" >"$tmp/got" 2>"$tmp/log"
+wait
+if cmp "$tmp/tape" "$tmp/tape_other" >"$tmp/log" 2>&1; then
+    pass record_pipe
+else
+    fail record_pipe "a pipe is not recorded as a file is"
+fi
+
+bytes=$(wc -c <"$tmp/tape" | tr -d ' ')
+for cut in 0 7 40 41 1000 $((bytes / 2)) $((bytes - 36)) $((bytes - 1)); do
+    head -c "$cut" "$tmp/tape" >"$tmp/damaged"
+    complains_with 2 "replay_cut_at_$cut" 'recording: stops .*, at byte' \
+        "$program" --replay "$tmp/damaged"
+done
+{ head -c 5000 "$tmp/tape" && printf '\377' && tail -c +5002 "$tmp/tape"; } >"$tmp/damaged"
+complains_with 2 replay_damaged 'recording: checksum differs.*, at byte' \
+    "$program" --replay "$tmp/damaged"
+complains_with 2 replay_damaged_on_sim 'recording: checksum differs' "$sim" --replay "$tmp/damaged"
+{ cat "$tmp/tape" && echo; } >"$tmp/damaged"
+complains_with 2 replay_more_bytes 'recording: bytes after the end' "$program" --replay "$tmp/damaged"
+complains_with 2 replay_wrong_file 'recording: not a recording' "$program" --replay "$tmp/text"
+complains_with 2 replay_wrong_short_file 'recording: not a recording' \
+    sh -c "echo x >\"$tmp/damaged\" && \"$program\" --replay \"$tmp/damaged\""
+if python3 test/record_alter.py "$tmp/tape" "$tmp/damaged" >"$tmp/log" 2>&1; then
+    for w in 1 2 8; do
+        complains_with 3 "replay_diverges_workers_$w" 'other than recorded, found before tick 3' \
+            "$program" -w "$w" --replay "$tmp/damaged"
+    done
+    complains_with 3 replay_diverges_on_sim 'other than recorded, found before tick 3' \
+        "$sim" --replay "$tmp/damaged"
+else
+    fail replay_diverges "test/record_alter.py did not run"
+fi
+complains replay_missing_file 'No such file' "$program" --replay "$tmp/nothing"
+complains replay_directory 'directory' "$program" --replay "$tmp"
+complains replay_read_error 'Input/output error' "$program" --replay /proc/self/mem
+complains record_full_disk 'full: No space left' "$program" --record /dev/full "$tmp/text"
+complains record_no_directory 'No such file' "$program" --record "$tmp/no/tape" "$tmp/text"
+complains record_missing_file 'No such file' "$program" --record "$tmp/no_tape" "$tmp/nothing"
+complains record_read_error 'Input/output error' "$program" --record "$tmp/damaged" /proc/self/mem
+complains record_over_the_text 'is the text itself' "$program" --record "$tmp/text" "$tmp/text"
+if [ ! -e "$tmp/no_tape" ] && reference "$tmp/text" | cmp -s "$tmp/want" -; then
+    pass record_harms_no_file
+else
+    fail record_harms_no_file "a recording that was refused left a file, or spoilt the text"
+fi
+rm -f "$tmp"/tape* "$tmp/damaged" "$tmp/altered"
+
 # Memory. -----------------------------------------------------------------------------
 
 bytes=$(wc -c <"$tmp/text")
@@ -207,7 +334,25 @@ else
             fail "large_${mb}_mb_memory_workers_$w" "$kib KiB, the bound is $limit_kib"
         fi
     done
-    rm -f "$tmp/large"
+    head -c $((mb * 200000)) "$tmp/large" >"$tmp/fifth"
+    reference "$tmp/fifth" >"$tmp/want"
+    "$program" -n 0 -w 2 --record "$tmp/tape" "$tmp/fifth" >"$tmp/recorded" 2>&1
+    rm -f "$tmp/large" "$tmp/fifth"
+    replays "large_$((mb / 5))_mb_replay" "$(sed -n 's/^trace hash //p' "$tmp/recorded")" \
+        "$tmp/want" "$program" -w 8 --replay "$tmp/tape"
+    "$program" -n 0 -w 8 --replay "$tmp/tape" >"$tmp/replayed" 2>&1
+    rm -f "$tmp/tape"
+    for f in recorded replayed; do
+        cp "$tmp/$f" "$tmp/log"
+        kib=$(sed -n 's/^peak memory \([0-9]*\) KiB$/\1/p' "$tmp/log")
+        if [ "${kib:-$limit_kib}" -lt "$limit_kib" ]; then
+            pass "large_$((mb / 5))_mb_memory_$f"
+            grep 'MB/s' "$tmp/log"
+            echo "  $kib KiB of $limit_kib"
+        else
+            fail "large_$((mb / 5))_mb_memory_$f" "$kib KiB, the bound is $limit_kib"
+        fi
+    done
 fi
 
 # Errors. -----------------------------------------------------------------------------
@@ -228,7 +373,8 @@ elif command -v setpriv >/dev/null; then
 else
     skip unreadable_file 'root reads everything, and there is no setpriv'
 fi
-for bad in '-w 0' '-w 33' '-w x' '-w' '-n -1' '-t 15' '-z' "$tmp/text $tmp/text"; do
+for bad in '-w 0' '-w 33' '-w x' '-w' '-n -1' '-t 15' '-z' --record --replay \
+    '--replay a b' '--record a --replay b' "$tmp/text $tmp/text"; do
     # Split on purpose.
     # shellcheck disable=SC2086
     "$program" $bad >"$tmp/got" 2>"$tmp/log"

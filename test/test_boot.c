@@ -196,6 +196,26 @@ GMK_TEST(boot_after_halt_and_many_times_in_a_row)
     }
 }
 
+/* A kernel on the stack: its storage may still hold the magic of the one that ended there
+ * before, and other data in place of the rest. No word of it is believed. */
+GMK_TEST(boot_where_an_ended_kernel_was_partly_written_over)
+{
+    static const uint8_t bytes[] = {0x55, 0xff, 0x01};
+    static gmk_kernel_t storage;
+    gmk_boot_cfg_t cfg = {.n_workers = 1, .arena_size = 1u << 20};
+    gmki_handle_t *h = (gmki_handle_t *)&storage;
+    gmk_task_t t = kit_task(SEE, 0, 1);
+
+    for (uint32_t i = 0; i <= GMK_ARRAY_LEN(bytes); i++) {
+        GMK_REQUIRE(kit_boot_mods(&storage, &cfg, NULL, 0));
+        kit_halt(&storage);
+        gmk_test_assert_eq(gmk_submit(&storage, &t), GMK_E_HALTING); /* its magic stands */
+        for (uint32_t k = 0; k < sizeof(*h) && i < GMK_ARRAY_LEN(bytes); k++)
+            if (k / 8 != offsetof(gmki_handle_t, magic) / 8)
+                ((uint8_t *)h)[k] = bytes[i];
+    }
+}
+
 /* T-8. */
 GMK_TEST(boot_two_kernels_at_once_keep_apart)
 {

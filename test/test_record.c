@@ -241,6 +241,22 @@ GMK_TEST(record_truncated_anywhere_is_named)
     gmk_test_assert_eq(bad, 0);
 }
 
+/* Too short for the magic, and other bytes: no recording, rather than one that was cut. */
+GMK_TEST(record_short_file_of_other_bytes_is_no_recording)
+{
+    static const uint8_t other[] = "GMKx";
+    gmk_record_reader_t r;
+    uint32_t records;
+
+    GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
+    gmk_test_assert_eq(read_all(&r, other, 4, 1, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_MAGIC);
+    gmk_test_assert_eq(r.fault_at, 3);
+    GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
+    gmk_test_assert_eq(read_all(&r, other, 3, 1, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(r.fault, GMK_RECORD_TRUNCATED);
+}
+
 /* Each byte set to each other value: never taken for sound, whatever the pieces. */
 GMK_TEST(record_altered_byte_is_always_found)
 {

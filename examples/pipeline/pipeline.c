@@ -16,35 +16,26 @@
  * 2. pipeline.chunks is shorter than that on purpose. When the workers fall behind, it
  *    is full before the credits are spent; ingest's send then parks in the outbox of
  *    its serial group, and ingest reads nothing more until there is room.
- * At the end of the text ingest keeps the credits it gets, and all comes to rest. */
+ * At the end of the text ingest keeps the credits it gets, and all comes to rest.
+ * ticks.c wires the same work up so that it can be recorded and replayed. */
 #include "pipeline.h"
-
-enum { TYPE_CREDIT = PL_TYPE_START + 1, TYPE_CHUNK, TYPE_COUNTS };
 
 #define PL_CREDITS 48u
 #define CHUNK_SLOTS 16u
 #define LOOP_SLOTS (2 * PL_CREDITS)
 
-#define BLOCK_BYTES 16384u
-#define CHUNK_BYTES (BLOCK_BYTES - (uint32_t)sizeof(gmk_payload_hdr_t)) /* with it, a block */
 #define ENTRY_HEAD 4u /* length u16, count u16, then the letters */
-#define INDEX_SLOTS (BLOCK_BYTES / 2)
+#define INDEX_SLOTS (PL_INDEX_BYTES / 2)
 
-/* Counts of a chunk at worst: different words of three letters, each of which takes 4
- * bytes of the chunk and 7 of the counts; shorter ones take relatively more, but there
- * are only 26 + 676 of them. One more entry stands while a word is read. */
-#define COUNTS_BYTES (CHUNK_BYTES / 4 * 7 + 26 * 2 + 676 + 2 * ENTRY_HEAD + PL_MAX_WORD)
-GMK_STATIC_ASSERT(COUNTS_BYTES + sizeof(gmk_payload_hdr_t) <= 2 * BLOCK_BYTES,
+GMK_STATIC_ASSERT(PL_COUNTS_BYTES + sizeof(gmk_payload_hdr_t) <= 2 * PL_BLOCK_BYTES,
                   "the counts of a chunk fit two blocks");
-GMK_STATIC_ASSERT(COUNTS_BYTES < UINT16_MAX, "the index holds offsets of 16 bits");
-GMK_STATIC_ASSERT(INDEX_SLOTS > CHUNK_BYTES / 4 + 702, "the index is never full");
+GMK_STATIC_ASSERT(PL_COUNTS_BYTES < UINT16_MAX, "the index holds offsets of 16 bits");
+GMK_STATIC_ASSERT(INDEX_SLOTS > PL_CHUNK_BYTES / 4 + 702, "the index is never full");
 
-/* Memory for all of it at once: each bin of blocks has a twelfth of the arena's share,
- * of which free objects in the workers' caches may keep half. */
-#define BIN_BYTES (PL_ARENA_BYTES / 100 * GMK_ARENA_BLOCK_PCT / GMK_BLOCK_BINS / 2)
-GMK_STATIC_ASSERT((PL_CREDITS + GMK_MAX_WORKERS) * BLOCK_BYTES <= BIN_BYTES,
+/* Memory for all of it at once. */
+GMK_STATIC_ASSERT((PL_CREDITS + GMK_MAX_WORKERS) * PL_BLOCK_BYTES <= PL_BIN_BYTES,
                   "a chunk for each credit and an index for each worker");
-GMK_STATIC_ASSERT(PL_CREDITS * 2 * BLOCK_BYTES <= BIN_BYTES, "counts for each credit");
+GMK_STATIC_ASSERT(PL_CREDITS * 2 * PL_BLOCK_BYTES <= PL_BIN_BYTES, "counts for each credit");
 
 /* The letter in lower case; 0: no letter. */
 static uint8_t letter(uint8_t c)
@@ -75,7 +66,7 @@ static void put16(uint8_t *to, uint32_t v)
 
 static uint32_t get16(const uint8_t *from) { return from[0] | (uint32_t)from[1] << 8; }
 
-static int channel(gmk_ctx_t *ctx, const char *name, uint32_t *id)
+int pl_channel(gmk_ctx_t *ctx, const char *name, uint32_t *id)
 {
     int rc = gmk_chan_find(ctx, name);
 
@@ -88,16 +79,16 @@ static int channel(gmk_ctx_t *ctx, const char *name, uint32_t *id)
 static int ingest_init(gmk_ctx_t *ctx)
 {
     pl_ingest_t *in = ctx->user;
-    int rc = channel(ctx, "pipeline.credits", &in->credits);
+    int rc = pl_channel(ctx, "pipeline.credits", &in->credits);
 
-    return rc == GMK_OK ? channel(ctx, "pipeline.chunks", &in->chunks) : rc;
+    return rc == GMK_OK ? pl_channel(ctx, "pipeline.chunks", &in->chunks) : rc;
 }
 
 /* Direct work: puts the credits into circulation. */
 GMK_HANDLER(on_start)
 {
     const pl_ingest_t *in = ctx->user;
-    gmk_task_t credit = {.type = TYPE_CREDIT, .flags = GMK_PRIO_NORMAL};
+    gmk_task_t credit = {.type = PL_TYPE_CREDIT, .flags = GMK_PRIO_NORMAL};
 
     for (uint32_t i = 0; i < PL_CREDITS; i++)
         if (gmk_chan_emit(ctx, in->credits, &credit) != GMK_OK)
@@ -132,16 +123,22 @@ static uint32_t keep_tail(pl_ingest_t *in, const uint8_t *p, uint32_t n)
     return k;
 }
 
+uint32_t pl_whole_words(pl_ingest_t *in, uint8_t *p, uint32_t n)
+{
+    if (in->skipping)
+        n = skip_rest(in, p, in->carry_len, n);
+    return in->end ? n : keep_tail(in, p, n);
+}
+
 /* Fills p with whole words; returns how many bytes: 0 at the end of the text, after an
  * error, and when all that was read is part of one word. */
 static uint32_t fill_chunk(pl_ingest_t *in, uint8_t *p)
 {
-    uint32_t from = in->carry_len;
-    uint32_t n = from;
+    uint32_t n = in->carry_len;
 
-    gmk_hal_memcpy(p, in->carry, from);
-    while (n < CHUNK_BYTES && !in->end) {
-        long got = pl_read(in->source, p + n, CHUNK_BYTES - n);
+    gmk_hal_memcpy(p, in->carry, n);
+    while (n < PL_CHUNK_BYTES && !in->end) {
+        long got = pl_read(in->source, p + n, PL_CHUNK_BYTES - n);
 
         in->end = got <= 0;
         if (got < 0) {
@@ -151,22 +148,20 @@ static uint32_t fill_chunk(pl_ingest_t *in, uint8_t *p)
         n += (uint32_t)got;
         in->bytes += (uint64_t)got;
     }
-    if (in->skipping)
-        n = skip_rest(in, p, from, n);
-    return in->end ? n : keep_tail(in, p, n);
+    return pl_whole_words(in, p, n);
 }
 
 /* A credit: read one chunk and send it on. */
 GMK_HANDLER(on_credit)
 {
     pl_ingest_t *in = ctx->user;
-    gmk_task_t t = {.type = TYPE_CHUNK, .flags = GMK_PRIO_NORMAL};
+    gmk_task_t t = {.type = PL_TYPE_CHUNK, .flags = GMK_PRIO_NORMAL};
     uint8_t *p;
     int rc;
 
     if (in->end)
         return GMK_OK;
-    p = gmk_payload_alloc(ctx, CHUNK_BYTES);
+    p = gmk_payload_alloc(ctx, PL_CHUNK_BYTES);
     if (p == NULL)
         return GMK_RETRY;
     t.meta0 = fill_chunk(in, p);
@@ -187,7 +182,7 @@ static int transform_init(gmk_ctx_t *ctx)
 {
     pl_transform_t *tr = ctx->user;
 
-    return channel(ctx, "pipeline.counts", &tr->counts);
+    return pl_channel(ctx, "pipeline.counts", &tr->counts);
 }
 
 /* Finds or adds the entry that stands at out[used]; returns the new end of out. */
@@ -209,13 +204,13 @@ static uint32_t count_word(uint16_t *index, uint8_t *out, uint32_t used, uint32_
     return used + ENTRY_HEAD + len;
 }
 
-/* Counts the words of a chunk into out; returns its length. */
-static uint32_t count_chunk(const gmk_task_t *t, uint16_t *index, uint8_t *out, uint64_t *words)
+uint32_t pl_count_chunk(const gmk_task_t *t, uint16_t *index, uint8_t *out, uint64_t *words)
 {
     const uint8_t *p = (const uint8_t *)(uintptr_t)t->payload_ptr;
     const uint8_t *end = p + t->meta0;
     uint32_t used = 0;
 
+    gmk_hal_memset(index, 0, PL_INDEX_BYTES);
     while (p < end) {
         uint8_t *to = out + used + ENTRY_HEAD;
         uint32_t hash = HASH_SEED;
@@ -241,17 +236,16 @@ static uint32_t count_chunk(const gmk_task_t *t, uint16_t *index, uint8_t *out, 
 GMK_HANDLER(on_chunk)
 {
     const pl_transform_t *tr = ctx->user;
-    gmk_task_t t = {.type = TYPE_COUNTS, .flags = GMK_PRIO_NORMAL};
-    uint16_t *index = gmk_alloc(ctx, INDEX_SLOTS * sizeof(*index));
-    uint8_t *out = index != NULL ? gmk_payload_alloc(ctx, COUNTS_BYTES) : NULL;
+    gmk_task_t t = {.type = PL_TYPE_COUNTS, .flags = GMK_PRIO_NORMAL};
+    uint16_t *index = gmk_alloc(ctx, PL_INDEX_BYTES);
+    uint8_t *out = index != NULL ? gmk_payload_alloc(ctx, PL_COUNTS_BYTES) : NULL;
     int rc;
 
     if (out == NULL) {
         gmk_free(ctx, index);
         return GMK_RETRY;
     }
-    gmk_hal_memset(index, 0, INDEX_SLOTS * sizeof(*index));
-    t.meta0 = count_chunk(ctx->task, index, out, &t.meta1);
+    t.meta0 = pl_count_chunk(ctx->task, index, out, &t.meta1);
     gmk_free(ctx, index);
     gmk_task_set_payload(&t, out);
     rc = gmk_chan_emit(ctx, tr->counts, &t);
@@ -280,7 +274,7 @@ size_t pl_table_bytes(uint32_t table)
            (size_t)index_slots(table) * sizeof(uint32_t);
 }
 
-static int store_init(gmk_ctx_t *ctx)
+int pl_store_init(gmk_ctx_t *ctx)
 {
     pl_store_t *s = ctx->user;
     uint32_t slots = index_slots(s->cap);
@@ -293,7 +287,15 @@ static int store_init(gmk_ctx_t *ctx)
     if (s->words == NULL || s->text == NULL || s->index == NULL)
         return GMK_ALLOC_FAIL;
     gmk_hal_memset(s->index, 0, slots * sizeof(*s->index));
-    return channel(ctx, "pipeline.credits", &s->credits);
+    return GMK_OK;
+}
+
+static int store_init(gmk_ctx_t *ctx)
+{
+    pl_store_t *s = ctx->user;
+    int rc = pl_store_init(ctx);
+
+    return rc == GMK_OK ? pl_channel(ctx, "pipeline.credits", &s->credits) : rc;
 }
 
 /* Adds a word to the table, or to the others when the table has no room for it. */
@@ -324,12 +326,10 @@ static void add_word(pl_store_t *s, const uint8_t *letters, uint32_t len, uint32
     s->text_used += len;
 }
 
-/* The counts of one chunk: add them up and give the credit back. */
-GMK_HANDLER(on_counts)
+void pl_add_counts(pl_store_t *s, const gmk_task_t *t)
 {
-    pl_store_t *s = ctx->user;
-    const uint8_t *e = (const uint8_t *)(uintptr_t)ctx->task->payload_ptr;
-    const uint8_t *end = e + ctx->task->meta0;
+    const uint8_t *e = (const uint8_t *)(uintptr_t)t->payload_ptr;
+    const uint8_t *end = e + t->meta0;
 
     while (e < end) {
         uint32_t len = get16(e);
@@ -337,8 +337,16 @@ GMK_HANDLER(on_counts)
         add_word(s, e + ENTRY_HEAD, len, get16(e + 2));
         e += ENTRY_HEAD + len;
     }
+}
+
+/* The counts of one chunk: add them up and give the credit back. */
+GMK_HANDLER(on_counts)
+{
+    pl_store_t *s = ctx->user;
+
+    pl_add_counts(s, ctx->task);
     s->total += ctx->task->meta1;
-    return gmk_sdk_chan_send_inline(ctx, s->credits, TYPE_CREDIT, 0, 0) == GMK_OK ? GMK_OK
+    return gmk_sdk_chan_send_inline(ctx, s->credits, PL_TYPE_CREDIT, 0, 0) == GMK_OK ? GMK_OK
                                                                                   : GMK_FAIL(4);
 }
 
@@ -353,25 +361,25 @@ GMK_HANDLER(on_counts)
 
 static gmk_handler_reg_t ingest_handlers[] = {
     {.type = PL_TYPE_START, .fn = on_start, .name = "start"},
-    {.type = TYPE_CREDIT, .fn = on_credit, .name = "read"},
+    {.type = PL_TYPE_CREDIT, .fn = on_credit, .name = "read"},
 };
 static gmk_chan_decl_t ingest_channels[] = {
-    CONSUMES("pipeline.credits", TYPE_CREDIT, LOOP_SLOTS, 0),
-    PRODUCES("pipeline.chunks", TYPE_CHUNK, CHUNK_SLOTS),
+    CONSUMES("pipeline.credits", PL_TYPE_CREDIT, LOOP_SLOTS, 0),
+    PRODUCES("pipeline.chunks", PL_TYPE_CHUNK, CHUNK_SLOTS),
 };
 static gmk_handler_reg_t transform_handlers[] = {
-    {.type = TYPE_CHUNK, .fn = on_chunk, .name = "count"},
+    {.type = PL_TYPE_CHUNK, .fn = on_chunk, .name = "count"},
 };
 static gmk_chan_decl_t transform_channels[] = {
-    CONSUMES("pipeline.chunks", TYPE_CHUNK, CHUNK_SLOTS, GMK_CHAN_PARALLEL),
-    PRODUCES("pipeline.counts", TYPE_COUNTS, LOOP_SLOTS),
+    CONSUMES("pipeline.chunks", PL_TYPE_CHUNK, CHUNK_SLOTS, GMK_CHAN_PARALLEL),
+    PRODUCES("pipeline.counts", PL_TYPE_COUNTS, LOOP_SLOTS),
 };
 static gmk_handler_reg_t store_handlers[] = {
-    {.type = TYPE_COUNTS, .fn = on_counts, .name = "add"},
+    {.type = PL_TYPE_COUNTS, .fn = on_counts, .name = "add"},
 };
 static gmk_chan_decl_t store_channels[] = {
-    CONSUMES("pipeline.counts", TYPE_COUNTS, LOOP_SLOTS, 0),
-    PRODUCES("pipeline.credits", TYPE_CREDIT, LOOP_SLOTS),
+    CONSUMES("pipeline.counts", PL_TYPE_COUNTS, LOOP_SLOTS, 0),
+    PRODUCES("pipeline.credits", PL_TYPE_CREDIT, LOOP_SLOTS),
 };
 
 void pl_modules_init(pl_modules_t *m, pl_pipeline_t *p)
@@ -388,6 +396,7 @@ void pl_modules_init(pl_modules_t *m, pl_pipeline_t *p)
                                   .handlers = store_handlers, .n_handlers = 1,
                                   .channels = store_channels, .n_channels = 2,
                                   .init = store_init, .user = &p->store};
-    for (uint32_t i = 0; i < PL_N_MODULES; i++)
+    m->n = 3;
+    for (uint32_t i = 0; i < m->n; i++)
         m->list[i] = &m->module[i];
 }

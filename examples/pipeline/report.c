@@ -15,17 +15,33 @@ static void say(const char *s)
     pl_print(s, n);
 }
 
+/* Writes v, which ends before end. returns: where it begins. */
+static char *digits_of(uint64_t v, char *end)
+{
+    do
+        *--end = (char)('0' + v % 10);
+    while ((v /= 10) != 0);
+    return end;
+}
+
 static void say_u64(uint64_t v, uint32_t width)
 {
     char digits[24];
-    uint32_t i = sizeof(digits);
+    char *end = digits + sizeof(digits);
+    char *at = digits_of(v, end);
 
-    do
-        digits[--i] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    while (sizeof(digits) - i < width && i > 0)
-        digits[--i] = ' ';
-    pl_print(digits + i, sizeof(digits) - i);
+    while ((uint32_t)(end - at) < width && at > digits)
+        *--at = ' ';
+    pl_print(at, (size_t)(end - at));
+}
+
+static void say_hex(uint64_t v)
+{
+    char digits[16];
+
+    for (uint32_t i = 0; i < sizeof(digits); i++)
+        digits[i] = "0123456789abcdef"[v >> (60 - 4 * i) & 15];
+    pl_print(digits, sizeof(digits));
 }
 
 /* v thousandths as a number with one digit after the point. */
@@ -38,14 +54,17 @@ static void say_tenths(uint64_t v)
     pl_print(&digit, 1);
 }
 
-static void fail(pl_pipeline_t *p, const char *a, const char *b)
+void pl_fail(pl_pipeline_t *p, const char *text, const uint64_t *number)
 {
+    char digits[24] = "";
     size_t n = 0;
 
-    for (; *a != '\0' && n + 1 < sizeof(p->error); a++)
-        p->error[n++] = *a;
-    for (; *b != '\0' && n + 1 < sizeof(p->error); b++)
-        p->error[n++] = *b;
+    if (number != NULL)
+        text = digits_of(*number, digits + sizeof(digits) - 1);
+    while (p->error[n] != '\0')
+        n++;
+    for (; *text != '\0' && n + 1 < sizeof(p->error); text++)
+        p->error[n++] = *text;
     p->error[n] = '\0';
 }
 
@@ -127,9 +146,22 @@ static void report_stages(const gmk_kernel_t *k)
         say_u64(h.retries, 0);
         say(" retried\n");
     }
+}
+
+static void report_pressure(const gmk_kernel_t *k)
+{
     say("back-pressure: ingest waited ");
     say_u64(gmk_metric_get(k, GMK_METRIC_OUTBOX_PARKED), 0);
     say(" times for room in pipeline.chunks\n");
+}
+
+static void report_tape(const pl_pipeline_t *p, const pl_tape_t *tape)
+{
+    say(tape->read != NULL ? "replayed " : tape->write != NULL ? "recorded " : "took ");
+    say_u64(p->n_inputs, 0);
+    say(" messages from outside\ntrace hash ");
+    say_hex(p->hash);
+    say("\n");
 }
 
 void pl_report(const pl_pipeline_t *p, const pl_options_t *o, const gmk_kernel_t *k)
@@ -161,6 +193,10 @@ void pl_report(const pl_pipeline_t *p, const pl_options_t *o, const gmk_kernel_t
     say_u64(gmk_worker_count(k), 0);
     say(" workers\n");
     report_stages(k);
+    if (o->tape != NULL)
+        report_tape(p, o->tape);
+    else
+        report_pressure(k);
 }
 
 void pl_report_audit(const gmk_audit_report_t *a)
@@ -191,18 +227,38 @@ static bool drive(pl_pipeline_t *p, gmk_kernel_t *k)
         rc = gmk_wait_idle(k, GMK_HAL_FOREVER);
     p->spent_ns = gmk_hal_now_ns() - begin;
     if (rc != GMK_OK)
-        fail(p, gmk_strerror(rc), "");
+        pl_fail(p, gmk_strerror(rc), NULL);
     else if (p->ingest.error != 0)
-        fail(p, "the file cannot be read", "");
+        pl_fail(p, "the file cannot be read", NULL);
     else if (!p->ingest.end || gmk_metric_get(k, GMK_METRIC_TASKS_FAILED) != 0)
-        fail(p, "a stage failed: its memory may be too small", "");
+        pl_fail(p, "a stage failed: its memory may be too small", NULL);
     return p->error[0] == '\0';
+}
+
+static int boot(pl_pipeline_t *p, const pl_options_t *o, pl_modules_t *m, gmk_kernel_t *k)
+{
+    size_t table = pl_table_bytes(o->table) * BUMP_PART + (PL_ARENA_BYTES >> 4);
+    gmk_boot_cfg_t cfg = {.arena_size = PL_ARENA_BYTES, .n_workers = o->n_workers};
+    int rc;
+
+    if (table > cfg.arena_size)
+        cfg.arena_size = table;
+    if (o->tape != NULL) {
+        cfg.flags = GMK_BOOT_MANUAL_TICKS;
+        pl_tick_modules_init(m, p);
+    } else {
+        pl_modules_init(m, p);
+    }
+    rc = gmk_boot(k, &cfg, m->list, m->n);
+    if (rc != GMK_OK) {
+        pl_fail(p, "boot: ", NULL);
+        pl_fail(p, gmk_boot_error(k), NULL);
+    }
+    return rc;
 }
 
 bool pl_run(pl_pipeline_t *p, const pl_options_t *o, void *source)
 {
-    size_t table = pl_table_bytes(o->table) * BUMP_PART + (PL_ARENA_BYTES >> 4);
-    gmk_boot_cfg_t cfg = {.arena_size = PL_ARENA_BYTES, .n_workers = o->n_workers};
     gmk_audit_report_t books;
     pl_modules_t m;
     gmk_kernel_t k;
@@ -210,21 +266,18 @@ bool pl_run(pl_pipeline_t *p, const pl_options_t *o, void *source)
     int rc;
 
     *p = (pl_pipeline_t){.ingest.source = source, .store.cap = o->table};
-    if (table > cfg.arena_size)
-        cfg.arena_size = table;
-    pl_modules_init(&m, p);
-    if (gmk_boot(&k, &cfg, m.list, PL_N_MODULES) != GMK_OK) {
-        fail(p, "boot: ", gmk_boot_error(&k));
+    if (boot(p, o, &m, &k) != GMK_OK)
         return false;
-    }
-    ok = drive(p, &k);
+    ok = o->tape != NULL ? pl_tick_drive(p, o->tape, &k) : drive(p, &k);
     if (ok) {
         pl_sort(&p->store);
         pl_report(p, o, &k);
     }
     rc = gmk_halt_timeout(&k, GMK_HALT_TIMEOUT_NS, &books);
-    if (ok && rc != GMK_OK)
-        fail(p, "halt: ", gmk_strerror(rc));
+    if (ok && rc != GMK_OK) {
+        pl_fail(p, "halt: ", NULL);
+        pl_fail(p, gmk_strerror(rc), NULL);
+    }
     if (ok && !o->all)
         pl_report_audit(&books);
     return p->error[0] == '\0';

@@ -23,7 +23,8 @@ typedef struct gmk_replay_report {
     uint64_t n_inputs;
     uint64_t n_ticks;
     uint64_t hash;   /* at the end */
-    uint64_t tick;   /* GMK_E_DIVERGED: the first tick before which the hashes differ */
+    uint64_t tick;   /* GMK_E_DIVERGED: the first one before which the hashes differ; the
+                      * last one + 1 if they do at the end */
     uint32_t fault;  /* GMK_E_RECORD: enum gmk_record_fault */
     uint64_t offset; /* of the record or field concerned, in bytes */
 } gmk_replay_report_t;
@@ -59,8 +60,9 @@ GMK_NODISCARD int gmk_record_stop(gmk_kernel_t *k, uint32_t *fault);
  * GMK_BOOT_MANUAL_TICKS, on any number of workers, and compares the trace hash at each
  * tick. Other callers must bring no deterministic input meanwhile.
  * returns: GMK_OK; GMK_E_DIVERGED (the hashes differ); GMK_E_RECORD (the recording is
- * damaged); GMK_E_NOT_FOUND (a channel of the recording does not exist); GMK_E_BUSY (the
- * kernel has deterministic work already, or its ticks are past the recording's start);
+ * damaged, or fn failed: see fault); GMK_E_NOT_FOUND (a channel of the recording does
+ * not exist); GMK_E_BUSY (the kernel has deterministic work already, or its ticks are
+ * past the recording's start);
  * GMK_E_TIMEOUT (a tick did not end in timeout_ns); GMK_ALLOC_FAIL; GMK_E_LIMIT (no
  * attached context free); GMK_E_INVALID; and what gmk_emit says of an input.
  * *report may be null. threads: any, not a handler. blocks. source: DET-7. */

@@ -7,11 +7,11 @@
  *   every entry is due after d->tick, so what a tick begins with was fixed before it;
  *   ready is GMKI_NEVER while a tick is open, else the earliest tick that is due;
  *   outstanding counts the deliveries of the open tick that are not settled.
- * Threads: an agent's list is its own; a module's work is of the holder of its token,
- *   its fresh list of the drain until it is handed over;
+ * Threads: an agent's list is its own; a module's list is of the holder of its token
+ *   while it is given, else of the drain;
  *   the external list is under the lock; soon, later and held belong to whoever opens
  *   or ends a tick, which the lock makes one at a time.
- * Order: det.ready and det.outstanding of docs/ATOMICS.md.
+ * Order: det.ready, det.outstanding and det.given of docs/ATOMICS.md.
  * Source: SPEC DET-1 to DET-9, V-68, CH-54; ARCHITECTURE R15. */
 #ifndef GMKI_DET_H
 #define GMKI_DET_H
@@ -64,13 +64,11 @@ typedef struct gmki_det_agent {
     gmki_det_list_t made; /* emitted by deterministic tasks in the open tick */
 } gmki_det_agent_t;
 
-/* A module's part: what it has to do in the open tick, in canonical order, then yields.
- * Whoever holds its token may look for work while a drain fills the fresh list. */
+/* A module's part: what it has to do in the open tick, in canonical order, then yields. */
 typedef struct gmki_det_module {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmki_det_list_t work;
+    gmk_a32_t given; /* work is not empty, and the holder's; else the next drain's */
     gmk_a64_t hash; /* chain over its events: one writer, who holds the token */
-    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t handed; /* fresh is the token holder's */
-    gmki_det_list_t fresh;
 } gmki_det_module_t;
 
 /* Who gets a delivery. */
@@ -210,6 +208,12 @@ GMK_FN uint64_t gmki_det_next(const gmki_det_t *d)
 
 /* A tick may begin: for a look at all queues. cost: a load. */
 GMK_FN bool gmki_det_due(const gmki_det_t *d, uint64_t now) { return gmki_det_next(d) <= now; }
+
+/* The module has something to do in the open tick, or about to. threads: its token's holder. */
+GMK_FN bool gmki_det_has(const gmki_det_t *d, uint32_t module)
+{
+    return gmk_load_acq(&d->modules[module].given, GMK_DEV) != 0; /* sync: det.given */
+}
 
 /* The deterministic task that a runs, null if none. */
 GMK_FN gmki_det_entry_t *gmki_det_current(const gmki_det_t *d, const gmki_agent_t *a)

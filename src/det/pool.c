@@ -164,23 +164,18 @@ void gmki_det_end(gmki_det_t *d)
     gmk_hal_lock_release(&d->lock);
 }
 
-/* Takes over what a drain has handed to the module; the last tick's work is all done then. */
-static void take_over(gmki_det_module_t *m)
-{
-    if (m->work.first != NULL || gmk_load_acq(&m->handed, GMK_DEV) == 0) /* sync: det.handed */
-        return;
-    m->work = m->fresh;
-    m->fresh = (gmki_det_list_t){.first = NULL};
-    gmk_store_rlx(&m->handed, 0, GMK_DEV); /* relaxed: the next drain comes after this tick */
-}
-
 gmki_det_entry_t *gmki_det_take(gmki_det_t *d, gmki_agent_t *a, uint32_t module)
 {
     gmki_det_agent_t *mine = &d->agents[a->obs.agent];
+    gmki_det_module_t *m = &d->modules[module];
 
     GMK_ASSERT(mine->current == NULL, "an agent runs one deterministic task at a time");
-    take_over(&d->modules[module]);
-    mine->current = gmki_det_pop(&d->modules[module].work);
+    if (!gmki_det_has(d, module))
+        return NULL;
+    mine->current = gmki_det_pop(&m->work);
+    /* Once the last task is settled the next drain may fill the list. */
+    if (m->work.first == NULL)
+        gmk_store_rlx(&m->given, 0, GMK_DEV); /* relaxed: det.outstanding orders it */
     return mine->current;
 }
 
@@ -198,8 +193,10 @@ static gmki_det_entry_t *leave(gmki_det_t *d, gmki_agent_t *a)
 void gmki_det_yield(gmki_det_t *d, gmki_agent_t *a)
 {
     gmki_det_entry_t *e = leave(d, a);
+    gmki_det_module_t *m = &d->modules[e->module];
 
-    gmki_det_append(&d->modules[e->module].work, e);
+    gmki_det_append(&m->work, e);
+    gmk_store_rel(&m->given, 1, GMK_DEV); /* sync: det.given */
 }
 
 /* One delivery of the open tick less. returns: true: the tick has ended. */
@@ -256,10 +253,8 @@ static gmki_det_entry_t *take_any(gmki_det_t *d)
 {
     gmki_det_entry_t *e = NULL;
 
-    for (uint32_t m = 0; m < d->n_modules && e == NULL; m++) {
-        take_over(&d->modules[m]);
+    for (uint32_t m = 0; m < d->n_modules && e == NULL; m++)
         e = gmki_det_pop(&d->modules[m].work);
-    }
     if (e != NULL) {
         gmk_sub_ar(&d->outstanding, 1, GMK_DEV); /* sync: det.outstanding */
         return e;

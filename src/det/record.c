@@ -431,14 +431,27 @@ int gmk_record_feed(gmk_record_reader_t *r, const void *bytes, size_t n, size_t 
     return rc;
 }
 
+/* Fewer bytes than the magic has, and others: not a recording that was cut. */
+static bool other_magic(const gmk_record_reader_t *r, uint32_t *at)
+{
+    for (*at = 0; *at < r->have; ++*at)
+        if (r->stage == AT_MAGIC && r->buf[*at] != magic[*at])
+            return true;
+    return false;
+}
+
 int gmk_record_finish(gmk_record_reader_t *r)
 {
+    uint32_t at;
+
     if (r == NULL || r->buf == NULL)
         return GMK_E_INVALID;
     if (r->fault != GMK_RECORD_SOUND)
         return GMK_E_RECORD;
     if (r->stage == AT_END)
         return GMK_OK;
+    if (other_magic(r, &at))
+        return wrong(r, GMK_RECORD_BAD_MAGIC, at);
     return wrong(r, r->stage == AT_HEAD && r->have == 0 ? GMK_RECORD_NO_END : GMK_RECORD_TRUNCATED,
                  r->have);
 }

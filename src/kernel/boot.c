@@ -152,6 +152,20 @@ static int start_workers(gmki_kernel_t *k, gmki_handle_t *h)
     return GMK_OK;
 }
 
+/* Nobody is inside. A call that found the gate of an ended kernel shut may still be on
+ * its way out, and sees by the other number that its step is gone. Nothing that stands
+ * here is believed: the storage may be a stack's, with an ended kernel's magic still in it
+ * and other words written over the rest. */
+static void clear_gate(gmki_handle_t *h)
+{
+    uint64_t v = gmk_load_acq(&h->gate, GMK_DEV); /* sync: kernel.gate */
+
+    while (!gmk_cas_ar(&h->gate, &v,
+                       (v + GMKI_GATE_BOOT_ONE) & GMKI_GATE_BOOT, /* sync: kernel.gate */
+                       GMK_DEV))
+        continue;
+}
+
 int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, uint32_t n_mods)
 {
     gmki_handle_t *h = (gmki_handle_t *)handle;
@@ -162,10 +176,8 @@ int gmk_boot(gmk_kernel_t *handle, const gmk_boot_cfg_t *cfg, gmk_module_t **mod
     if (handle == NULL || (mods == NULL && n_mods != 0))
         return GMK_E_INVALID;
     h->k = NULL;
-    /* A call that found the gate of an ended kernel shut may still be on its way out. */
-    if (gmk_load_acq(&h->magic, GMK_DEV) != GMKI_MAGIC_ENDED) /* sync: kernel.magic */
-        gmk_store_rlx(&h->gate, 0, GMK_DEV);                  /* relaxed: nobody has used it */
-    gmk_store_rel(&h->magic, 0, GMK_DEV);                     /* sync: kernel.magic */
+    gmk_store_rel(&h->magic, 0, GMK_DEV); /* sync: kernel.magic */
+    clear_gate(h);
     h->error[0] = '\0';
     if (cfg != NULL)
         full = *cfg;

@@ -12,9 +12,8 @@
 static void on_input(void *arg, const gmk_cell_t *c, uint64_t tick)
 {
     gmki_kernel_t *k = arg;
-    const gmki_chan_t *ch = c->task.channel != 0
-                                ? gmki_chan_at(&k->core.chan, c->task.channel)
-                                : NULL;
+    const gmki_chan_t *ch =
+        c->task.channel != 0 ? gmki_chan_at(&k->core.chan, c->task.channel) : NULL;
 
     if (k->record.state != GMK_RECORD_ON)
         return;
@@ -181,10 +180,11 @@ static int give_input(replay_t *r, const gmk_record_t *rec)
     return rc;
 }
 
+/* At the end the last tick is past, so what differs is found before the one after it. */
 static int compare(replay_t *r, const gmk_record_t *rec)
 {
     r->report.hash = gmki_det_hash(&r->k->core.det);
-    r->report.tick = rec->tick;
+    r->report.tick = rec->tick + (rec->kind == GMK_RECORD_END);
     return r->report.hash == rec->hash ? GMK_OK : (int)GMK_E_DIVERGED;
 }
 
@@ -249,8 +249,11 @@ static int play(replay_t *r, gmk_record_read_fn fn, void *arg)
         int64_t n = fn(arg, chunk, sizeof(chunk));
         int rc;
 
-        if (n < 0 || n > (int64_t)sizeof(chunk))
+        if (n < 0 || n > (int64_t)sizeof(chunk)) {
+            r->report.fault = GMK_RECORD_READ_FAILED;
+            r->report.offset = r->reader.offset + r->reader.have;
             return GMK_E_RECORD;
+        }
         if (n == 0)
             return bad_record(r, gmk_record_finish(&r->reader));
         rc = feed(r, chunk, (size_t)n);
@@ -273,8 +276,7 @@ int gmk_replay(gmk_kernel_t *handle, gmk_record_read_fn fn, void *arg, uint64_t 
     if (r.ctx == NULL)
         return GMK_E_LIMIT;
     buf = gmk_hal_calloc(1, GMK_RECORD_MAX_BYTES);
-    rc = buf != NULL ? gmk_record_open(&r.reader, buf, GMK_RECORD_MAX_BYTES)
-                     : (int)GMK_ALLOC_FAIL;
+    rc = buf != NULL ? gmk_record_open(&r.reader, buf, GMK_RECORD_MAX_BYTES) : (int)GMK_ALLOC_FAIL;
     if (rc == GMK_OK)
         rc = play(&r, fn, arg);
     gmk_hal_free(buf);

@@ -51,7 +51,7 @@ typedef struct gmki_handle {
     gmki_kernel_t *k;
     gmk_a64_t magic;
     uint64_t born;  /* the time of boot: tells kernels in one storage apart */
-    gmk_a64_t gate; /* calls inside | GMKI_GATE_OPEN | next seq << 16 */
+    gmk_a64_t gate; /* calls inside | GMKI_GATE_OPEN | boots << 16 | next seq << 32 */
     char error[GMKI_ERROR_BYTES];
 } gmki_handle_t;
 
@@ -59,6 +59,9 @@ GMK_STATIC_ASSERT(sizeof(gmki_handle_t) <= sizeof(gmk_kernel_t), "the public sto
 
 #define GMKI_GATE_OPEN 0x8000u
 #define GMKI_GATE_INSIDE 0x7fffu
+#define GMKI_GATE_BOOT 0xffff0000u /* a boot gives it another value */
+#define GMKI_GATE_BOOT_ONE 0x10000u
+#define GMKI_GATE_SEQ 32
 
 /* The kernel behind a handle, or null if it is not booted. */
 GMK_FN gmki_kernel_t *gmki_kernel(const gmk_kernel_t *h)

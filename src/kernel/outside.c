@@ -3,6 +3,16 @@
  * Floor: F8. Source: SPEC SYS-12, V-23; ARCHITECTURE R15, R21. */
 #include "kernel/kernel.h"
 
+/* Takes back a step through a shut gate, unless a boot has cleared it meanwhile. */
+static void back_out(gmki_handle_t *h, uint64_t was)
+{
+    uint64_t v = gmk_load_acq(&h->gate, GMK_DEV); /* sync: kernel.gate */
+
+    while (((v ^ was) & GMKI_GATE_BOOT) == 0)
+        if (gmk_cas_ar(&h->gate, &v, v - 1, GMK_DEV)) /* sync: kernel.gate */
+            return;
+}
+
 /* Goes in to the kernel behind a handle, which halt frees only once all have come out.
  * *seq: the first of n numbers of this caller's alone. Null: *rc says why not. */
 gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc)
@@ -17,13 +27,13 @@ gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *
     if ((gmk_load_acq(&h->gate, GMK_DEV) & GMKI_GATE_OPEN) == 0) /* sync: kernel.gate */
         return NULL;
     gmk_hal_guard_hold(); /* a handler may call another kernel: torn out, it would stay inside */
-    was = gmk_add_sc(&h->gate, (uint64_t)n << 16 | 1, GMK_DEV); /* sync: kernel.gate */
+    was = gmk_add_sc(&h->gate, (uint64_t)n << GMKI_GATE_SEQ | 1, GMK_DEV); /* sync: kernel.gate */
     if (GMK_LIKELY((was & GMKI_GATE_OPEN) != 0)) {
-        *seq = 0x80000000u | (uint32_t)(was >> 16);
+        *seq = 0x80000000u | (uint32_t)(was >> GMKI_GATE_SEQ);
         *rc = GMK_OK;
         return h->k;
     }
-    gmk_sub_ar(&h->gate, 1, GMK_DEV); /* sync: kernel.gate */
+    back_out(h, was);
     gmk_hal_guard_drop();
     return NULL;
 }
@@ -121,7 +131,7 @@ static int submit_timer(gmk_kernel_t *handle, gmk_task_t *t, uint64_t delay_ns,
         return rc;
     rc = gmki_check_task(&k->core.sched, t);
     if (tick != NULL)
-        due = gmki_tick_widen(&k->core.sched, now, *tick);
+        due = gmki_tick_widen(gmki_tick(&k->core.sched, now), *tick);
     if (rc == GMK_OK && (t->flags & GMK_TF_DETERMINISTIC) != 0)
         rc = tick != NULL ? gmki_det_direct(gmki_outside(k), t, due) : (int)GMK_E_INVALID;
     else if (rc == GMK_OK)

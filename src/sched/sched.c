@@ -108,9 +108,8 @@ uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns)
     return s->manual_ticks ? base : base + (now_ns - s->boot_ns) / GMK_TICK_NS;
 }
 
-uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick)
+uint64_t gmki_tick_widen(uint64_t now, uint32_t tick)
 {
-    uint64_t now = gmki_tick(s, now_ns);
     int32_t ahead = (int32_t)(tick - (uint32_t)now);
 
     return ahead > 0 ? now + (uint32_t)ahead : now;

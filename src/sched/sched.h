@@ -178,7 +178,7 @@ int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem)
 void gmki_sched_fini(gmk_sched_t *s);
 uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns);
 /* A 32-bit tick of the API as the nearest 64-bit one. */
-uint64_t gmki_tick_widen(const gmk_sched_t *s, uint64_t now_ns, uint32_t tick);
+uint64_t gmki_tick_widen(uint64_t now, uint32_t tick); /* seen from tick `now` */
 /* Who could be inside a call now: a snapshot of the workers' heartbeats, and whether all
  * that were have come out since (but for me). */
 void gmki_beats_now(const gmk_sched_t *s, uint64_t *then);

@@ -100,9 +100,17 @@ int gmk_emit_after(gmk_ctx_t *ctx, gmk_task_t *t, uint64_t delay_ns)
 
 int gmk_emit_at_tick(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t tick)
 {
+    const gmki_agent_t *a;
+    const gmki_det_t *d;
+    uint64_t now;
+
     if (ctx == NULL)
         return GMK_E_INVALID;
-    return set_timer(ctx, t, gmki_tick_widen(ctx->agent->sched, gmk_hal_now_ns(), tick), true);
+    a = ctx->agent;
+    d = &gmki_core(a->sched)->det;
+    /* A deterministic task knows its own tick alone: more may have been advanced to. */
+    now = gmki_det_current(d, a) != NULL ? d->tick : gmki_tick(a->sched, gmk_hal_now_ns());
+    return set_timer(ctx, t, gmki_tick_widen(now, tick), true);
 }
 
 void gmk_yield(gmk_ctx_t *ctx) { ctx->agent->yielded = ctx->agent->in_task; }

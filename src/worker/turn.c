@@ -302,7 +302,7 @@ static void run_deterministic(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, 
 
     t->ran += n;
     t->budget -= n;
-    t->more = n != 0 || t->more; /* until a turn finds no more */
+    t->more = t->more || gmki_det_has(k->chan.det, g->module);
     if (gmk_lq_count(&g->outbox) != 0)
         t->budget = 0;
 }
