@@ -6,7 +6,7 @@
 
 #include "ggmk/sdk.h"
 
-enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN };
+enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN, T_MIX, T_FULL };
 #define TICKS 12u
 #define RECORD_BYTES (256u << 10)
 
@@ -113,17 +113,21 @@ static int on_plain(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
-#define DET_HANDLER(t, f) {.type = (t), .fn = (f), .name = #f, .flags = GMK_HF_DETERMINISTIC}
+#define DET_HANDLER(t, f)                                                                          \
+    {                                                                                              \
+        .type = (t), .fn = (f), .name = #f, .flags = GMK_HF_DETERMINISTIC                          \
+    }
 #define DET_CHAN(n, d, t, m)                                                                       \
-    {.name = (n), .direction = (d), .msg_type = (t), .mode = (m) | GMK_CHAN_DETERMINISTIC}
+    {                                                                                              \
+        .name = (n), .direction = (d), .msg_type = (t), .mode = (m) | GMK_CHAN_DETERMINISTIC       \
+    }
 
 static gmk_handler_reg_t source_h[] = {DET_HANDLER(T_IN, on_in), DET_HANDLER(T_LATER, on_later)};
 static gmk_handler_reg_t mid_h[] = {DET_HANDLER(T_MID, on_mid)};
 static gmk_handler_reg_t sink_h[] = {DET_HANDLER(T_OUT, on_out),
                                      {.type = T_PLAIN, .fn = on_plain, .name = "plain"}};
-static gmk_chan_decl_t source_c[] = {
-    DET_CHAN("det.in", GMK_CHAN_CONSUME, T_IN, GMK_CHAN_P2P),
-    DET_CHAN("det.mid", GMK_CHAN_PRODUCE, T_MID, GMK_CHAN_FANOUT)};
+static gmk_chan_decl_t source_c[] = {DET_CHAN("det.in", GMK_CHAN_CONSUME, T_IN, GMK_CHAN_P2P),
+                                     DET_CHAN("det.mid", GMK_CHAN_PRODUCE, T_MID, GMK_CHAN_FANOUT)};
 static gmk_chan_decl_t mid_c[] = {DET_CHAN("det.mid", GMK_CHAN_CONSUME, T_MID, GMK_CHAN_FANOUT),
                                   DET_CHAN("det.out", GMK_CHAN_PRODUCE, T_OUT, GMK_CHAN_P2P)};
 static gmk_chan_decl_t sink_c[] = {DET_CHAN("det.out", GMK_CHAN_CONSUME, T_OUT, GMK_CHAN_P2P)};
@@ -252,6 +256,58 @@ GMK_TEST(det_emission_lands_in_the_next_tick)
     end();
 }
 
+/* A module whose outbox waits for room on another channel. */
+static int on_mix(gmk_ctx_t *ctx)
+{
+    gmk_task_t full = {.type = T_FULL, .flags = GMK_PRIO_NORMAL};
+    gmk_task_t mid = {.type = T_MID, .flags = GMK_PRIO_NORMAL, .meta0 = 2};
+    uint32_t to = (uint32_t)gmk_chan_find(ctx, "mix.full");
+
+    for (uint32_t i = 0; i < 3; i++) /* two slots: the third waits */
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, to, &full), GMK_OK);
+    gmk_test_assert_eq(gmk_chan_emit_wait(ctx, (uint32_t)gmk_chan_find(ctx, "det.mid"), &mid),
+                       GMK_OK);
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t mix_h[] = {{.type = T_MIX, .fn = on_mix, .name = "mix"}};
+static gmk_chan_decl_t mix_c[] = {
+    {.name = "mix.in", .direction = GMK_CHAN_CONSUME, .msg_type = T_MIX},
+    {.name = "mix.full", .direction = GMK_CHAN_PRODUCE, .msg_type = T_FULL, .slots = 2},
+    DET_CHAN("det.mid", GMK_CHAN_PRODUCE, T_MID, GMK_CHAN_FANOUT)};
+static gmk_module_t mixer = {
+    .name = "mixer", .handlers = mix_h, .n_handlers = 1, .channels = mix_c, .n_channels = 3};
+
+/* DET-4, CH-54, R19: a deterministic message lands in the next tick also when its sender's
+ * outbox waits for another channel: it is on no ring and needs no room. */
+GMK_TEST(det_emission_does_not_queue_behind_an_outbox)
+{
+    gmk_module_t *all[] = {&mods[0], &mods[1], &mods[2], &mods[3], &mixer};
+    gmk_boot_cfg_t cfg = {.arena_size = (size_t)8 << 20,
+                          .n_workers = 2,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t t = {.type = T_MIX, .flags = GMK_PRIO_NORMAL};
+    gmk_audit_report_t r;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    mods[1].user = &det.part[1];
+    mods[2].user = &det.part[2];
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, all, 5));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    gmk_test_assert_eq(send(det.ctx, "mix.in", t), GMK_OK);
+    GMK_REQUIRE(kit_idle(&det.k));
+    gmk_test_assert_eq(gmk_metric_get(&det.k, GMK_METRIC_OUTBOX_PARKED), 1);
+    gmk_test_assert_eq(det.part[1].n, 0);
+    tick();
+    gmk_test_assert_eq(det.part[1].n, 1);
+    gmk_test_assert_eq(det.part[2].n, 1);
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, &r), GMK_OK);
+    gmk_test_assert(r.balanced);
+    gmk_test_assert_eq(r.dead, 3);
+}
+
 /* DET-6: a deterministic task or channel wants a handler that may be one. */
 GMK_TEST(det_refuses_what_cannot_be_deterministic)
 {
@@ -366,13 +422,12 @@ GMK_TEST(det_replay_names_the_tick_where_it_diverges)
     GMK_REQUIRE(make_recording(1));
     record_at = 0;
     GMK_REQUIRE(begin(1));
-    sink_h[0].fn = on_plain;  /* the same events: not seen */
-    mid_h[0].fn = on_plain;   /* sends nothing on: seen */
+    sink_h[0].fn = on_plain; /* the same events: not seen */
+    mid_h[0].fn = on_plain;  /* sends nothing on: seen */
     gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
     kit_halt(&det.k);
     GMK_REQUIRE(begin(1));
-    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report),
-                       GMK_E_DIVERGED);
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_E_DIVERGED);
     gmk_test_assert_gt(report.tick, 1);
     gmk_test_assert_lt(report.tick, TICKS);
     mid_h[0].fn = on_mid;
