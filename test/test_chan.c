@@ -126,6 +126,7 @@ static void mixed(uint32_t n_workers)
     env_end(&env);
 }
 
+/* CH-1: four threads and four handlers emit at once on one named, typed channel. */
 GMK_TEST(chan_order_per_producer_hosts_and_handlers)
 {
     mixed(1);
@@ -400,6 +401,7 @@ GMK_TEST(chan_smallest_ring_of_two_slots)
     smallest(4);
 }
 
+/* CH-8: 1024 slots unless told otherwise, other sizes rounded up. */
 GMK_TEST(chan_slots_are_rounded_up_to_powers_of_two)
 {
     static const struct {
@@ -594,6 +596,7 @@ GMK_TEST(chan_open_refuses_bad_names_and_modes)
     env_end(&env);
 }
 
+/* CH-2: 256 channels, the system's five among them; the 257th is refused. */
 GMK_TEST(chan_registry_is_full_at_256)
 {
     char name[] = "c.000";
@@ -737,6 +740,7 @@ GMK_TEST(chan_sub_refuses_bad_arguments)
     env_end(&env);
 }
 
+/* CH-3: names become identifiers; 0 is no channel. */
 GMK_TEST(chan_find_and_fix_type_codes)
 {
     uint32_t id;
@@ -805,6 +809,7 @@ static int on_flags(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* CH-29: a message is an ordinary call with its channel set and GMK_TF_CHANNEL_MSG on. */
 GMK_TEST(chan_message_carries_only_the_users_flags)
 {
     gmk_handler_reg_t h[] = {{.type = T_MSG, .fn = on_flags, .name = "flags"}};

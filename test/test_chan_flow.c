@@ -254,6 +254,7 @@ static void pipeline(uint32_t n_workers)
 }
 
 GMK_TEST(chan_outbox_pipeline_with_slow_last_stage_one_worker) { pipeline(1); }
+/* CH-55: a pipeline of three modules, two slots between them. */
 GMK_TEST(chan_outbox_pipeline_with_slow_last_stage) { pipeline(2); }
 GMK_TEST(chan_outbox_pipeline_with_slow_last_stage_eight_workers) { pipeline(8); }
 
@@ -949,6 +950,7 @@ static int on_payload(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* CH-38, CH-41: the consumer's alone while it runs, released when its handler returns. */
 GMK_TEST(chan_payload_is_freed_once_after_delivery)
 {
     uint64_t n = gmk_test_scale(20000, 500);
@@ -973,6 +975,7 @@ static int on_release_early(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* CH-38, CH-41: the consumer may release it before. */
 GMK_TEST(chan_payload_released_early_is_not_freed_again)
 {
     mod_t m[2];
@@ -1050,6 +1053,7 @@ GMK_TEST(chan_payload_forwarded_by_retain_and_emit)
     env_end(&env);
 }
 
+/* CH-43: a failed emit leaves the one reference with its caller. */
 GMK_TEST(chan_payload_stays_the_callers_when_emit_fails)
 {
     gmk_task_t t[4];
