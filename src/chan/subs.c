@@ -159,7 +159,9 @@ static void list_remove(gmk_chan_reg_t *r, gmki_group_t *g, const gmki_sub_t *s)
 
 static int free_slot(const gmki_chan_t *c)
 {
-    return c->taken != UINT32_MAX ? (int)gmk_lowest_bit(~c->taken) : (int)GMK_E_LIMIT;
+    uint32_t all = UINT32_MAX >> (32 - GMK_MAX_CHAN_SUBS);
+
+    return c->taken != all ? (int)gmk_lowest_bit(~c->taken) : (int)GMK_E_LIMIT;
 }
 
 /* The handler of the request, checked. */
