@@ -193,7 +193,8 @@ GMK_STATIC_ASSERT(GMK_TRACE_DEFAULT_LEVEL >= 0 && GMK_TRACE_DEFAULT_LEVEL <= 4, 
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
 GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
 GMK_STATIC_ASSERT(GMK_CHAN_MAX_SUBS == GMK_MAX_CHAN_SUBS, "one limit, two names");
-GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS > 0 && GMK_MAX_CHAN_SUBS <= 32, "a claim word has one bit a subscriber");
+GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS > 0 && GMK_MAX_CHAN_SUBS <= 32,
+                  "a claim word has one bit a subscriber");
 GMK_STATIC_ASSERT(GMK_EVQ_SIZE == GMK_EVQ_DEFAULT_CAP, "one default, two names");
 GMK_STATIC_ASSERT(GMK_CHAN_PRIORITY_RESERVE < 100, "a share in percent");
 GMK_STATIC_ASSERT(GMK_MAX_CHANNELS *GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");
