@@ -377,6 +377,26 @@ GMK_TEST(chan_emit_batch_stops_at_the_first_bad_task)
     env_end(&env);
 }
 
+/* CH-22: what may use the reserve and what may not goes in by pushes of its own. */
+GMK_TEST(chan_emit_batch_ends_where_priorities_meet)
+{
+    gmk_task_t t[6];
+
+    reset(6);
+    GMK_REQUIRE(env_boot(&env, 1, 0, later, 2));
+    env.chan = (uint32_t)open_slots("t.msg", 8);
+    for (uint32_t i = 0; i < 6; i++) {
+        t[i] = env_msg(T_MSG, i, 0);
+        t[i].flags = i == 2 || i == 3 ? GMK_PRIO_CRITICAL : GMK_PRIO_LOW;
+    }
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t, 6), 2);
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t + 2, 4), 2);
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t + 4, 2), 2);
+    env_act_as(&env, T_ACT_SINK, act_sub);
+    env_check_order(&env, 0, 1);
+    env_end(&env);
+}
+
 static void smallest(uint32_t n_workers)
 {
     gmk_chan_decl_t decls[] = {sink_decls[0]};

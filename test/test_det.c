@@ -6,7 +6,7 @@
 
 #include "ggmk/sdk.h"
 
-enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN, T_MIX, T_FULL };
+enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN, T_MIX, T_FULL, T_SLOW };
 #define TICKS 12u
 #define RECORD_BYTES (256u << 10)
 
@@ -254,6 +254,41 @@ GMK_TEST(det_emission_lands_in_the_next_tick)
     gmk_test_assert_eq(gmk_audit(&det.k, &books), GMK_OK);
     gmk_test_assert_eq(books.queued, 0);
     end();
+}
+
+static gmk_a32_t slow_in, slow_go;
+
+static int on_slow(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    kit_set(&slow_in, 1);
+    gmk_test_assert(kit_meet(&slow_go, 1));
+    return GMK_OK;
+}
+
+/* R15: gmk_tick_wait waits for the ticks up to now, not for later ones, and not for ever. */
+GMK_TEST(det_tick_wait_ends_with_the_tick_or_its_time)
+{
+    static gmk_handler_reg_t h[] = {DET_HANDLER(T_SLOW, on_slow)};
+    gmk_module_t m = {.name = "slow", .handlers = h, .n_handlers = 1};
+    gmk_module_t *one = &m;
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t t = {.type = T_SLOW, .flags = GMK_TF_DETERMINISTIC};
+    gmk_kernel_t k;
+
+    slow_in = slow_go = 0;
+    GMK_REQUIRE(kit_boot_mods(&k, &cfg, &one, 1));
+    gmk_test_assert_eq(gmk_tick_wait(&k, 0), GMK_OK); /* nothing is due */
+    gmk_test_assert_eq(gmk_submit(&k, &t), GMK_OK);
+    gmk_test_assert_eq(gmk_tick_wait(&k, 0), GMK_OK); /* it lands in tick 1 */
+    gmk_tick_advance(&k);
+    gmk_test_assert(kit_until(&slow_in, 1));
+    gmk_test_assert_eq(gmk_tick_wait(&k, 1000), GMK_E_TIMEOUT);
+    kit_set(&slow_go, 1);
+    gmk_test_assert_eq(gmk_tick_wait(&k, KIT_WAIT_NS), GMK_OK);
+    gmk_test_assert_eq(gmk_metric_get(&k, GMK_METRIC_TASKS_COMPLETED), 1);
+    kit_halt(&k);
 }
 
 /* A module whose outbox waits for room on another channel. */
