@@ -682,6 +682,51 @@ GMK_TEST(chan_fanout_parallel_subscribers_run_each_message_once)
     gmk_test_assert_eq(env.report.completed, 3 * n);
 }
 
+/* CH-19, R4: of a parallel subscription nothing is acknowledged while a message is under way,
+ * however many after it have ended. */
+static gmk_a32_t gate_open, gate_inside, others;
+
+static int on_gated(gmk_ctx_t *ctx)
+{
+    if (ctx->task->meta0 == 0) {
+        gmk_store_rel(&gate_inside, 1, GMK_DEV);       /* sync: test.kit */
+        while (gmk_load_acq(&gate_open, GMK_DEV) == 0) /* sync: test.kit */
+            gmk_hal_relax();
+    } else {
+        gmk_add_rlx(&others, 1, GMK_DEV); /* relaxed: a count */
+    }
+    return GMK_OK;
+}
+
+GMK_TEST(chan_ack_of_a_parallel_subscription_waits_for_all)
+{
+    plan_t p = {.n_parts = 1,
+                .n_workers = 3,
+                .mode = LOSSLESS,
+                .slots = 64,
+                .direction = GMK_CHAN_PARALLEL,
+                .fn = on_gated};
+    uint64_t begin = gmk_hal_now_ns();
+
+    gate_open = gate_inside = others = 0;
+    GMK_REQUIRE(boot(&p));
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    while (gmk_load_acq(&gate_inside, GMK_DEV) == 0 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    for (uint64_t i = 1; i < 20; i++)
+        env_send(&env, env.chan, env_msg(T_MSG, i, 0));
+    while (gmk_load_rlx(&others, GMK_DEV) < 19 && /* relaxed: a count */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    gmk_test_assert_eq(others, 19);
+    gmk_test_assert_eq(chan_sub_of(&env, env.chan, &part[0]).acked_seq, 0);
+    gmk_store_rel(&gate_open, 1, GMK_DEV); /* sync: test.kit */
+    env_idle(&env);
+    gmk_test_assert_eq(chan_sub_of(&env, env.chan, &part[0]).acked_seq, 20);
+    env_end(&env);
+}
+
 /* Reserve, acknowledgement, latency. ---------------------------------------------------- */
 
 /* How many messages of priority prio go in before the first refusal. */

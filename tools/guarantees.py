@@ -154,7 +154,8 @@ def check_tables(f, write):
         if kind not in have:
             f.say(OBSERVABILITY, 1, f'there is no table of {kind}: mark it <!-- {kind}:begin -->')
         elif have[kind][2] != want and write:
-            text = text.replace(have[kind][2], want)
+            text = TABLE.sub(lambda m, k=kind, w=want: m[0] if m[1] != k else
+                             f'<!-- {k}:begin -->\n{w}<!-- {k}:end -->', text)
         elif have[kind][2] != want:
             line = text[:have[kind].start()].count('\n') + 1
             f.say(OBSERVABILITY, line,
