@@ -95,8 +95,9 @@ GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type
  * subscribes, or his last messages are being settled; fan-out: this module does);
  * GMK_CHAN_TYPE_MISMATCH (the module has no handler of the type, or the type is not
  * fixed); GMK_E_INVALID (no such worker; ctx is an attached thread's); GMK_E_LIMIT (32
- * subscribers of the channel, 4096 of the kernel); GMK_E_WIRING (a deterministic channel
- * and a handler without GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
+ * subscribers of the channel, 4096 of the kernel, those among them that have left and are
+ * still being settled); GMK_E_WIRING (a deterministic channel and a handler without
+ * GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
  * threads: init and handlers. blocks: for a lock. source: CH-9, CH-10, CH-12, V-24. */
 GMK_NODISCARD int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan);
 GMK_NODISCARD int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker);
