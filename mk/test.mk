@@ -70,8 +70,12 @@ docs-check:
 strip-check:
 	@sh test/strip.sh
 
+tunables-check:
+	@sh test/tunables.sh
+
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants models protocols lint headers-check install-check docs-check strip-check check \
+.PHONY: test sim stress mutants models protocols lint headers-check install-check docs-check \
+  strip-check tunables-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

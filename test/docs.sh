@@ -6,7 +6,8 @@
 #   ```sh no-run    is only checked: its syntax, its scripts, its make targets
 #   ```c            with a main: is compiled and run; without: is compiled after
 #                   #include <ggmk/ggmk.h> and <ggmk/sdk.h>
-# Relative links must lead to files, and README's quick start must be the example's.
+# Relative links must lead to files, and README's quick start must be the example's; what
+# is promised must have its tests (tools/guarantees.py).
 cd "$(dirname "$0")/.." || exit 2
 tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
@@ -128,6 +129,8 @@ same_quick_start() {
 check lib make -s lib
 check copy copy_tree
 check quick_start same_quick_start
+check promises python3 tools/guarantees.py
+check promises_tool sh test/guarantees.sh
 for f in README.md docs/*.md; do
     doc=$(basename "$f" .md | tr '[:upper:]' '[:lower:]')
     check "${doc}_links" links_lead "$f"

@@ -403,6 +403,7 @@ GMK_TEST(boot_linked_module_is_registered_unless_refused)
 
 /* Halt. --------------------------------------------------------------------------- */
 
+/* R8: an empty book balances. */
 GMK_TEST(boot_halt_with_nothing_run)
 {
     GMK_REQUIRE(begin(NULL));
@@ -611,6 +612,28 @@ GMK_TEST(boot_attach_and_trace_do_not_wait_for_who_waits_for_rest)
     kit_set(&load.open, 1);
     kit_join(thread, 1);
     gmk_test_assert_eq(kit_get(&state), 2);
+    kit_halt(&kernel);
+}
+
+/* A handler that runs on: who waits for rest, and who wants the books, is told so, and both go
+ * well once it has returned. */
+GMK_TEST(boot_wait_and_audit_of_a_busy_kernel_say_so)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2};
+    gmk_audit_report_t r = {.accepted = 77};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, kit_task(GATE, 0, 0));
+    gmk_test_assert(kit_until(&load.entered, 1));
+    gmk_test_assert_eq(gmk_wait_idle(&kernel, 1000), GMK_E_TIMEOUT);
+    gmk_test_assert_eq(gmk_audit(&kernel, &r), GMK_E_BUSY);
+    gmk_test_assert_eq(r.accepted, 77); /* not written */
+    kit_set(&load.open, 1);
+    gmk_test_assert_eq(gmk_wait_idle(&kernel, KIT_WAIT_NS), GMK_OK);
+    gmk_test_assert_eq(gmk_audit(&kernel, &r), GMK_OK);
+    gmk_test_assert_eq(r.accepted, 1);
+    gmk_test_assert_eq(r.completed, 1);
+    gmk_test_assert(r.balanced);
     kit_halt(&kernel);
 }
 

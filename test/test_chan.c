@@ -126,6 +126,7 @@ static void mixed(uint32_t n_workers)
     env_end(&env);
 }
 
+/* CH-1: four threads and four handlers emit at once on one named, typed channel. */
 GMK_TEST(chan_order_per_producer_hosts_and_handlers)
 {
     mixed(1);
@@ -376,6 +377,26 @@ GMK_TEST(chan_emit_batch_stops_at_the_first_bad_task)
     env_end(&env);
 }
 
+/* CH-22: what may use the reserve and what may not goes in by pushes of its own. */
+GMK_TEST(chan_emit_batch_ends_where_priorities_meet)
+{
+    gmk_task_t t[6];
+
+    reset(6);
+    GMK_REQUIRE(env_boot(&env, 1, 0, later, 2));
+    env.chan = (uint32_t)open_slots("t.msg", 8);
+    for (uint32_t i = 0; i < 6; i++) {
+        t[i] = env_msg(T_MSG, i, 0);
+        t[i].flags = i == 2 || i == 3 ? GMK_PRIO_CRITICAL : GMK_PRIO_LOW;
+    }
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t, 6), 2);
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t + 2, 4), 2);
+    gmk_test_assert_eq(gmk_chan_emit_batch(env.ctx, env.chan, t + 4, 2), 2);
+    env_act_as(&env, T_ACT_SINK, act_sub);
+    env_check_order(&env, 0, 1);
+    env_end(&env);
+}
+
 static void smallest(uint32_t n_workers)
 {
     gmk_chan_decl_t decls[] = {sink_decls[0]};
@@ -400,6 +421,7 @@ GMK_TEST(chan_smallest_ring_of_two_slots)
     smallest(4);
 }
 
+/* CH-8: 1024 slots unless told otherwise, other sizes rounded up. */
 GMK_TEST(chan_slots_are_rounded_up_to_powers_of_two)
 {
     static const struct {
@@ -594,6 +616,7 @@ GMK_TEST(chan_open_refuses_bad_names_and_modes)
     env_end(&env);
 }
 
+/* CH-2: 256 channels, the system's five among them; the 257th is refused. */
 GMK_TEST(chan_registry_is_full_at_256)
 {
     char name[] = "c.000";
@@ -737,6 +760,7 @@ GMK_TEST(chan_sub_refuses_bad_arguments)
     env_end(&env);
 }
 
+/* CH-3: names become identifiers; 0 is no channel. */
 GMK_TEST(chan_find_and_fix_type_codes)
 {
     uint32_t id;
@@ -805,6 +829,7 @@ static int on_flags(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* CH-29: a message is an ordinary call with its channel set and GMK_TF_CHANNEL_MSG on. */
 GMK_TEST(chan_message_carries_only_the_users_flags)
 {
     gmk_handler_reg_t h[] = {{.type = T_MSG, .fn = on_flags, .name = "flags"}};

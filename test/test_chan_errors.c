@@ -201,6 +201,39 @@ GMK_TEST(chan_emit_on_sys_error_is_wrapped)
     env_end(&env);
 }
 
+/* R19: a report never queues behind sends that wait for room. */
+static int report_rc;
+
+static int on_wait_and_report(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = env_msg(T_MSG2, 5, 0);
+
+    gmk_test_assert_eq(gmk_sdk_chan_send_inline(ctx, env.chan2, T_PLUG, 0, 0), GMK_OK);
+    report_rc = gmk_chan_emit_wait(ctx, GMK_CHAN_SYS_ERROR, &t);
+    return GMK_OK;
+}
+
+GMK_TEST(chan_emit_wait_on_sys_error_passes_what_waits)
+{
+    gmk_module_t *mods[] = {part_make(&part[0], &env, 0, on_wait_and_report),
+                            plumber_make(&plumber, &env), watch_make(&watch, "watch")};
+
+    gmk_hal_memset(&env, 0, sizeof(env));
+    report_rc = 1;
+    part_consume(&part[0], "t.msg", GMK_CHAN_P2P, 64);
+    GMK_REQUIRE(env_boot(&env, 2, 0, mods, 3));
+    env.chan = (uint32_t)gmk_chan_find(env.ctx, "t.msg");
+    plug_in(&env);
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    env_idle(&env);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_OUTBOX_PARKED), 1);
+    gmk_test_assert_eq(report_rc, GMK_OK);
+    gmk_test_assert_eq(watch.n_error, 1);
+    gmk_test_assert_eq(watch.by_reason[GMK_ERR_REPORTED], 1);
+    plug_out(&env);
+    env_end(&env);
+}
+
 /* R7: without a subscriber it is counted and freed at once. */
 GMK_TEST(chan_emit_on_sys_error_without_a_watcher_is_counted)
 {

@@ -51,7 +51,8 @@ static void check_all(uint32_t n_parts, uint64_t n, uint64_t lost)
         part_check(&part[i], n, lost);
 }
 
-/* ACC-6b, CH-10: each of three subscribers gets every message. */
+/* ACC-6b, CH-10: each of three subscribers gets every message; CH-50: it is written once (1000
+ * positions), and who subscribes drains it. */
 GMK_TEST(chan_fanout_three_subscribers_get_every_message)
 {
     plan_t p = {.n_parts = 3, .n_workers = 2, .mode = GMK_CHAN_FANOUT, .slots = 1024};
@@ -71,8 +72,8 @@ GMK_TEST(chan_fanout_three_subscribers_get_every_message)
     gmk_test_assert_eq(env.report.completed, 3000);
 }
 
-/* ACC-13, CH-17: 1M messages to three subscribers, all of them, in sequence, from two
- * threads; R4: order of each producer, one worker a subscriber at a time. */
+/* 1M messages to three subscribers, all of them, in sequence, from two threads; R4: order of each
+ * producer, one worker a subscriber at a time. */
 static void one_million(uint32_t n_workers)
 {
     plan_t p = {.n_parts = 3, .n_workers = n_workers, .mode = LOSSLESS, .slots = 256};
@@ -101,6 +102,7 @@ static void one_million(uint32_t n_workers)
     gmk_test_assert_eq(env.report.completed, 6 * env.per_from);
 }
 
+/* ACC-13, CH-17: positions 1, 2, 3 and so on, without a gap. */
 GMK_TEST(chan_fanout_lossless_one_million_in_sequence) { one_million(2); }
 GMK_TEST(chan_fanout_lossless_one_million_one_worker) { one_million(1); }
 GMK_TEST(chan_fanout_lossless_one_million_eight_workers) { one_million(8); }
@@ -198,10 +200,12 @@ static void drop_slow(bool watched)
     gmk_test_assert_eq(env.report.dead, 12);
 }
 
-/* CH-13, CH-42: a slow subscriber loses its oldest, the others nothing. */
+/* CH-13, CH-42: a slow subscriber loses its oldest, the others nothing; CH-17: it sees how
+ * many by the gap. */
 GMK_TEST(chan_fanout_lossy_drops_the_slow_ones_oldest) { drop_slow(false); }
 
-/* CH-32, ACC-6f: every copy lost is told on sys.dropped, whole. */
+/* CH-32, CH-60, ACC-6f: every copy lost is told on sys.dropped, whole, to a module that
+ * listens there. */
 GMK_TEST(chan_fanout_lossy_drops_are_told_on_sys_dropped)
 {
     drop_slow(true);
@@ -227,8 +231,7 @@ GMK_TEST(chan_fanout_lossy_drop_is_traced)
     env_idle(&env);
     gmk_test_assert_eq(env_burst(&env, 1, 7, false), 6); /* four more than fit */
     while (gmk_trace_read(&env.kernel, &ev) == GMK_OK)
-        n += ev.ev_type == GMK_EV_CHAN_DROP && ev.arg0 == env.chan &&
-             ev.arg1 == GMK_ERR_LAPPED;
+        n += ev.ev_type == GMK_EV_CHAN_DROP && ev.arg0 == env.chan && ev.arg1 == GMK_ERR_LAPPED;
     gmk_test_assert_eq(n, 4);
     plug_out(&env);
     part_check(&part[0], 3, 4);
@@ -293,7 +296,8 @@ GMK_TEST(chan_fanout_lossy_storm_accounts_for_every_copy)
 
 /* Payloads. ---------------------------------------------------------------------------- */
 
-/* CH-40, V-62: references equal receivers; ACC-6e: the last release frees, once. */
+/* CH-40, CH-43: references equal receivers, counted before the first of them has it, so that
+ * one who is done early frees nothing; ACC-6e: the last release frees, once. */
 GMK_TEST(chan_fanout_payload_count_equals_the_receivers)
 {
     plan_t p = {.n_parts = 5, .n_workers = 2, .mode = LOSSLESS, .slots = 16};
@@ -463,9 +467,8 @@ GMK_TEST(chan_fanout_thirty_two_subscribers_and_no_more)
 /* The same by declarations: the boot says so. */
 GMK_TEST(chan_fanout_thirty_three_declared_subscribers_fail_the_boot)
 {
-    gmk_boot_cfg_t cfg = {.arena_size = (size_t)4 << 20,
-                          .n_workers = 1,
-                          .flags = GMK_BOOT_NO_LINKED_MODULES};
+    gmk_boot_cfg_t cfg = {
+        .arena_size = (size_t)4 << 20, .n_workers = 1, .flags = GMK_BOOT_NO_LINKED_MODULES};
     gmk_module_t *mods[PART_MAX];
     int rc;
 
@@ -576,7 +579,6 @@ GMK_TEST(chan_fanout_shared_type_runs_each_modules_own_handler)
     env_end(&env);
 }
 
-/* CH-12: each subscriber bound to its own worker. */
 static int on_bound(gmk_ctx_t *ctx)
 {
     part_t *p = ctx->user;
@@ -595,6 +597,7 @@ static int init_bound(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* CH-12: each subscriber bound to its own worker. */
 GMK_TEST(chan_fanout_bound_subscribers_run_on_their_workers)
 {
     gmk_module_t *mods[4];
@@ -679,6 +682,51 @@ GMK_TEST(chan_fanout_parallel_subscribers_run_each_message_once)
     gmk_test_assert_eq(env.report.completed, 3 * n);
 }
 
+/* CH-19, R4: of a parallel subscription nothing is acknowledged while a message is under way,
+ * however many after it have ended. */
+static gmk_a32_t gate_open, gate_inside, others;
+
+static int on_gated(gmk_ctx_t *ctx)
+{
+    if (ctx->task->meta0 == 0) {
+        gmk_store_rel(&gate_inside, 1, GMK_DEV);       /* sync: test.kit */
+        while (gmk_load_acq(&gate_open, GMK_DEV) == 0) /* sync: test.kit */
+            gmk_hal_relax();
+    } else {
+        gmk_add_rlx(&others, 1, GMK_DEV); /* relaxed: a count */
+    }
+    return GMK_OK;
+}
+
+GMK_TEST(chan_ack_of_a_parallel_subscription_waits_for_all)
+{
+    plan_t p = {.n_parts = 1,
+                .n_workers = 3,
+                .mode = LOSSLESS,
+                .slots = 64,
+                .direction = GMK_CHAN_PARALLEL,
+                .fn = on_gated};
+    uint64_t begin = gmk_hal_now_ns();
+
+    gate_open = gate_inside = others = 0;
+    GMK_REQUIRE(boot(&p));
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    while (gmk_load_acq(&gate_inside, GMK_DEV) == 0 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    for (uint64_t i = 1; i < 20; i++)
+        env_send(&env, env.chan, env_msg(T_MSG, i, 0));
+    while (gmk_load_rlx(&others, GMK_DEV) < 19 && /* relaxed: a count */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    gmk_test_assert_eq(gmk_load_rlx(&others, GMK_DEV), 19); /* relaxed: a count */
+    gmk_test_assert_eq(chan_sub_of(&env, env.chan, &part[0]).acked_seq, 0);
+    gmk_store_rel(&gate_open, 1, GMK_DEV); /* sync: test.kit */
+    env_idle(&env);
+    gmk_test_assert_eq(chan_sub_of(&env, env.chan, &part[0]).acked_seq, 20);
+    env_end(&env);
+}
+
 /* Reserve, acknowledgement, latency. ---------------------------------------------------- */
 
 /* How many messages of priority prio go in before the first refusal. */
@@ -743,7 +791,8 @@ GMK_TEST(chan_fanout_priority_reserve_of_a_lossless_channel)
     env_end(&env);
 }
 
-/* CH-19, V-47: acknowledged is what has ended, up to the first that has not. */
+/* Message 1 is retried twice, 3 fails: acknowledged is what has ended, up to the first that
+ * has not. */
 static int on_hold(gmk_ctx_t *ctx)
 {
     part_t *p = ctx->user;
@@ -786,7 +835,9 @@ static void ack(uint32_t mode, uint32_t n_parts)
     gmk_test_assert_eq(env.report.failed, n_parts);
 }
 
+/* CH-19, V-47. */
 GMK_TEST(chan_ack_is_the_settled_prefix_p2p) { ack(GMK_CHAN_P2P, 1); }
+/* CH-19, V-47. */
 GMK_TEST(chan_ack_is_the_settled_prefix_fanout) { ack(LOSSLESS, 3); }
 
 /* CH-7, OBS-1: a latency sample of one in 64. */

@@ -206,7 +206,6 @@ GMK_TEST(chan_replay_keeps_what_follows_a_retried_message)
     end_balanced();
 }
 
-/* CH-21: a full replay buffer: an event, the oldest leave it, no delivery is lost. */
 static uint32_t overflows(uint32_t chan)
 {
     gmk_trace_ev_t ev;
@@ -224,7 +223,8 @@ static int on_hold_first(gmk_ctx_t *ctx)
     return on_seen(ctx);
 }
 
-/* What lags is a message that part 1 has begun and not settled: what is unread lies in the
+/* CH-21: a full replay buffer: an event, the oldest leave it, no delivery is lost.
+ * What lags is a message that part 1 has begun and not settled: what is unread lies in the
  * ring anyhow. */
 GMK_TEST(chan_replay_overflow_is_told_and_loses_no_delivery)
 {

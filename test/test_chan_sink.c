@@ -409,6 +409,23 @@ GMK_TEST(chan_emit_cells_reach_modules)
     env_end(&env);
 }
 
+/* R15: deterministic messages are on no ring that a sink could take them from. */
+GMK_TEST(chan_sub_sink_of_a_deterministic_channel_is_refused)
+{
+    gmk_module_t *mods[] = {plumber_make(&plumber, &env)};
+    int id;
+
+    gmk_hal_memset(&env, 0, sizeof(env));
+    box[0].sink = (gmk_chan_sink_t){.take = box_take, .arg = &box[0]};
+    GMK_REQUIRE(env_boot(&env, 1, 0, mods, 1));
+    id = gmk_chan_open(env.ctx, "t.det", LOSSLESS | GMK_CHAN_DETERMINISTIC, 8);
+    gmk_test_assert_gt(id, 0);
+    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, (uint32_t)id, &box[0].sink),
+                       GMK_E_UNSUPPORTED);
+    gmk_test_assert_eq(chan_info(&env, (uint32_t)id).n_subs, 0);
+    env_end(&env);
+}
+
 GMK_TEST(chan_emit_cells_codes)
 {
     gmk_cell_t good;

@@ -6,7 +6,7 @@
 
 #include "ggmk/sdk.h"
 
-enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN };
+enum { T_IN = 1, T_MID, T_OUT, T_LATER, T_PLAIN, T_MIX, T_FULL, T_SLOW };
 #define TICKS 12u
 #define RECORD_BYTES (256u << 10)
 
@@ -330,6 +330,93 @@ GMK_TEST(det_runs_after_a_turn_spent_on_a_retry)
         gmk_test_assert_eq(kit_get(&runs), 2 * i);
     }
     end();
+}
+
+static gmk_a32_t slow_in, slow_go;
+
+static int on_slow(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    kit_set(&slow_in, 1);
+    gmk_test_assert(kit_meet(&slow_go, 1));
+    return GMK_OK;
+}
+
+/* R15: gmk_tick_wait waits for the ticks up to now, not for later ones, and not for ever. */
+GMK_TEST(det_tick_wait_ends_with_the_tick_or_its_time)
+{
+    static gmk_handler_reg_t h[] = {DET_HANDLER(T_SLOW, on_slow)};
+    gmk_module_t m = {.name = "slow", .handlers = h, .n_handlers = 1};
+    gmk_module_t *one = &m;
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t t = {.type = T_SLOW, .flags = GMK_TF_DETERMINISTIC};
+    gmk_kernel_t k;
+
+    slow_in = slow_go = 0;
+    GMK_REQUIRE(kit_boot_mods(&k, &cfg, &one, 1));
+    gmk_test_assert_eq(gmk_tick_wait(&k, 0), GMK_OK); /* nothing is due */
+    gmk_test_assert_eq(gmk_submit(&k, &t), GMK_OK);
+    gmk_test_assert_eq(gmk_tick_wait(&k, 0), GMK_OK); /* it lands in tick 1 */
+    gmk_tick_advance(&k);
+    gmk_test_assert(kit_until(&slow_in, 1));
+    gmk_test_assert_eq(gmk_tick_wait(&k, 1000), GMK_E_TIMEOUT);
+    kit_set(&slow_go, 1);
+    gmk_test_assert_eq(gmk_tick_wait(&k, KIT_WAIT_NS), GMK_OK);
+    gmk_test_assert_eq(gmk_metric_get(&k, GMK_METRIC_TASKS_COMPLETED), 1);
+    kit_halt(&k);
+}
+
+/* A module whose outbox waits for room on another channel. */
+static int on_mix(gmk_ctx_t *ctx)
+{
+    gmk_task_t full = {.type = T_FULL, .flags = GMK_PRIO_NORMAL};
+    gmk_task_t mid = {.type = T_MID, .flags = GMK_PRIO_NORMAL, .meta0 = 2};
+    uint32_t to = (uint32_t)gmk_chan_find(ctx, "mix.full");
+
+    for (uint32_t i = 0; i < 3; i++) /* two slots: the third waits */
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, to, &full), GMK_OK);
+    gmk_test_assert_eq(gmk_chan_emit_wait(ctx, (uint32_t)gmk_chan_find(ctx, "det.mid"), &mid),
+                       GMK_OK);
+    return GMK_OK;
+}
+
+static gmk_handler_reg_t mix_h[] = {{.type = T_MIX, .fn = on_mix, .name = "mix"}};
+static gmk_chan_decl_t mix_c[] = {
+    {.name = "mix.in", .direction = GMK_CHAN_CONSUME, .msg_type = T_MIX},
+    {.name = "mix.full", .direction = GMK_CHAN_PRODUCE, .msg_type = T_FULL, .slots = 2},
+    DET_CHAN("det.mid", GMK_CHAN_PRODUCE, T_MID, GMK_CHAN_FANOUT)};
+static gmk_module_t mixer = {
+    .name = "mixer", .handlers = mix_h, .n_handlers = 1, .channels = mix_c, .n_channels = 3};
+
+/* DET-4, CH-54, R19: a deterministic message lands in the next tick also when its sender's
+ * outbox waits for another channel: it is on no ring and needs no room. */
+GMK_TEST(det_emission_does_not_queue_behind_an_outbox)
+{
+    gmk_module_t *all[] = {&mods[0], &mods[1], &mods[2], &mods[3], &mixer};
+    gmk_boot_cfg_t cfg = {.arena_size = (size_t)8 << 20,
+                          .n_workers = 2,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t t = {.type = T_MIX, .flags = GMK_PRIO_NORMAL};
+    gmk_audit_report_t r;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    mods[1].user = &det.part[1];
+    mods[2].user = &det.part[2];
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, all, 5));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    gmk_test_assert_eq(send(det.ctx, "mix.in", t), GMK_OK);
+    GMK_REQUIRE(kit_idle(&det.k));
+    gmk_test_assert_eq(gmk_metric_get(&det.k, GMK_METRIC_OUTBOX_PARKED), 1);
+    gmk_test_assert_eq(det.part[1].n, 0);
+    tick();
+    gmk_test_assert_eq(det.part[1].n, 1);
+    gmk_test_assert_eq(det.part[2].n, 1);
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, &r), GMK_OK);
+    gmk_test_assert(r.balanced);
+    gmk_test_assert_eq(r.dead, 3);
 }
 
 /* DET-6: a deterministic task or channel wants a handler that may be one. */

@@ -178,6 +178,7 @@ GMK_TEST(metrics_equal_what_was_done)
     gmk_test_assert_eq(r.failed, 24);
 }
 
+/* OBS-4: gmk_metric_get, _get_tenant, _get_worker. */
 GMK_TEST(metrics_of_tenants_and_workers_add_up)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 3, .n_tenants = 3, .flags = GMK_BOOT_MANUAL_TICKS};
@@ -302,6 +303,7 @@ GMK_TEST(metrics_of_a_full_channel_count_emits_and_fulls)
     kit_halt(&kernel);
 }
 
+/* OBS-4: gmk_metric_inc. */
 GMK_TEST(metrics_inc_of_a_module_counts_for_its_tenant)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 2, .n_tenants = 2};

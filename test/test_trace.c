@@ -4,6 +4,7 @@
 #include "kernel_env.h"
 
 enum { LOUD = 1, QUIET, RETRIER, FAILER, YIELDER, USER, ALLOC, EMIT, MSG, HOG, SPIN, STAY };
+enum { ECHO = 40 };
 #define EVENTS 256u
 
 typedef struct load {
@@ -88,6 +89,13 @@ static int on_hog(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* Says for itself who runs it and what number it has. */
+static int on_echo(gmk_ctx_t *ctx)
+{
+    gmk_trace(ctx, GMK_EV_USER, gmk_self_worker(ctx), ctx->task->seq);
+    return GMK_OK;
+}
+
 static int on_spin(gmk_ctx_t *ctx)
 {
     while (!gmk_budget_spent(ctx))
@@ -117,6 +125,7 @@ static gmk_handler_reg_t loud_handlers[] = {
     {.type = HOG, .fn = on_hog},
     {.type = SPIN, .fn = on_spin, .budget_ns = 100},
     {.type = STAY, .fn = on_stay},
+    {.type = ECHO, .fn = on_echo, .budget_ns = LONG},
     {.type = YIELDER, .fn = on_yielder, .max_yields = 5000, .budget_ns = LONG}};
 static gmk_module_t loud = {.name = "loud",
                             .handlers = loud_handlers,
@@ -314,6 +323,58 @@ GMK_TEST(trace_flag_of_a_task_forces_its_events)
     kit_halt(&kernel);
 }
 
+/* Records. ------------------------------------------------------------------------ */
+
+/* OBS-5: 32 bytes, aligned to 16, each field where readers of other kernels look for it. */
+GMK_TEST(trace_record_layout)
+{
+    gmk_test_assert_eq(sizeof(gmk_trace_ev_t), 32);
+    gmk_test_assert_eq(__alignof__(gmk_trace_ev_t), 16);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, tsc), 0);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, ev_type), 8);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, tenant), 12);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, type), 14);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, arg0), 16);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, arg1), 20);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, flags), 24);
+    gmk_test_assert_eq(offsetof(gmk_trace_ev_t, sample_rate), 28);
+    gmk_test_assert_eq(sizeof(((gmk_trace_ev_t *)NULL)->tsc), 8);
+    gmk_test_assert_eq(sizeof(((gmk_trace_ev_t *)NULL)->tenant), 2);
+}
+
+/* OBS-7: start and end name the worker and the task's seq, as the handler itself sees them. */
+GMK_TEST(trace_task_events_carry_worker_and_seq)
+{
+    static const uint32_t order[] = {GMK_EV_TASK_START, GMK_EV_USER, GMK_EV_TASK_END};
+    gmk_boot_cfg_t cfg = {.n_workers = 3};
+    uint32_t step[3] = {0}, seq[3] = {0}, n[3] = {0}, bad = 0;
+    gmk_trace_ev_t ev;
+
+    if (!begin(&cfg))
+        return;
+    calm();
+    for (uint32_t i = 0; i < 90; i++) {
+        gmk_task_t t = kit_task(ECHO, GMK_PRIO_NORMAL | GMK_TF_EMIT_TRACE, 0);
+
+        gmk_test_assert_eq(gmk_submit_to(&kernel, &t, i % 3), GMK_OK);
+    }
+    kit_idle(&kernel);
+    while (gmk_trace_read(&kernel, &ev) == GMK_OK) {
+        uint32_t w = ev.arg0;
+
+        GMK_REQUIRE(gmk_test_assert_lt(w, 3));
+        bad += ev.type != ECHO || ev.ev_type != order[step[w] % 3];
+        if (step[w]++ % 3 == 0)
+            seq[w] = ev.arg1;
+        bad += ev.arg1 != seq[w]; /* the same through the three of one task */
+        n[w]++;
+    }
+    gmk_test_assert_eq(bad, 0);
+    for (uint32_t w = 0; w < 3; w++)
+        gmk_test_assert_eq(n[w], 90);
+    kit_halt(&kernel);
+}
+
 /* Sampling. ----------------------------------------------------------------------- */
 
 GMK_TEST(trace_sampling_keeps_its_share_and_marks_records)
@@ -450,7 +511,8 @@ static void *reader(void *arg)
     return NULL;
 }
 
-/* A reader beside running workers gets every record that was not dropped, once. */
+/* OBS-9: the kernel's own rings are read directly; a reader beside running workers gets every
+ * record that was not dropped, once. */
 GMK_TEST(trace_reader_beside_writers_gets_every_record)
 {
     static kit_thread_t thread[1];

@@ -5,7 +5,7 @@
 
 #include "ggmk/sdk.h"
 
-enum { T_IN = 1, T_OUT, T_STUCK, T_FAIL, T_RETRY };
+enum { T_IN = 1, T_OUT, T_STUCK, T_FAIL, T_RETRY, T_DET };
 
 static struct {
     gmk_kernel_t k;
@@ -65,11 +65,14 @@ static int init_retry(gmk_ctx_t *ctx)
     return gmk_chan_sub(ctx, (uint32_t)id);
 }
 
+static gmk_handler_reg_t det_handlers[] = {
+    {.type = T_DET, .fn = on_out, .name = "det", .flags = GMK_HF_DETERMINISTIC}};
+static gmk_module_t det = {.name = "det", .handlers = det_handlers, .n_handlers = 1};
+
 static gmk_handler_reg_t sender_handlers[] = {{.type = T_IN, .fn = on_in, .name = "in"}};
-static gmk_handler_reg_t taker_handlers[] = {
-    {.type = T_OUT, .fn = on_out, .name = "out"},
-    {.type = T_STUCK, .fn = on_stuck, .name = "stuck"},
-    {.type = T_FAIL, .fn = on_fail, .name = "fails"}};
+static gmk_handler_reg_t taker_handlers[] = {{.type = T_OUT, .fn = on_out, .name = "out"},
+                                             {.type = T_STUCK, .fn = on_stuck, .name = "stuck"},
+                                             {.type = T_FAIL, .fn = on_fail, .name = "fails"}};
 static gmk_handler_reg_t retry_handlers[] = {{.type = T_RETRY, .fn = on_retry, .name = "again"}};
 static gmk_module_t sender = {
     .name = "sender", .handlers = sender_handlers, .n_handlers = 1, .init = init_sender};
@@ -82,10 +85,10 @@ static bool begin(void)
     gmk_boot_cfg_t cfg = {.arena_size = (size_t)4 << 20,
                           .n_workers = 2,
                           .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
-    gmk_module_t *mods[] = {&sender, &taker, &retrier};
+    gmk_module_t *mods[] = {&sender, &taker, &retrier, &det};
 
     gmk_hal_memset(&w, 0, sizeof(w));
-    return kit_boot_mods(&w.k, &cfg, mods, 3);
+    return kit_boot_mods(&w.k, &cfg, mods, 4);
 }
 
 /* The wait of a kind, or null; all kinds there are must be among those named. */
@@ -202,4 +205,42 @@ GMK_TEST(why_names_a_handler_that_runs_on)
     GMK_REQUIRE(kit_idle(&w.k));
     gmk_test_assert_eq(why(), 0);
     kit_halt(&w.k);
+}
+
+/* DET-4: work for a tick that has not begun, and a deterministic channel without a subscriber. */
+GMK_TEST(why_names_work_for_a_later_tick)
+{
+    gmk_task_t t = kit_task(T_DET, GMK_TF_DETERMINISTIC, 0);
+    gmk_audit_report_t r;
+    gmk_host_t host;
+    gmk_ctx_t *ctx;
+    int n;
+
+    GMK_REQUIRE(begin());
+    ctx = gmk_host_attach(&w.k, &host);
+    for (uint32_t i = 0; i < 3; i++)
+        gmk_test_assert_eq(gmk_submit(&w.k, &t), GMK_OK);
+    gmk_test_assert_eq(gmk_submit_at_tick(&w.k, &t, 7), GMK_OK);
+    GMK_REQUIRE(kit_idle(&w.k));
+    n = why();
+    gmk_test_assert_eq(n, 1);
+    text_is(find(n, GMK_WAIT_TICK), "deterministic work: 4 tasks wait for the next tick");
+    gmk_tick_advance(&w.k);
+    gmk_test_assert_eq(gmk_tick_wait(&w.k, KIT_WAIT_NS), GMK_OK);
+    n = why();
+    gmk_test_assert_eq(n, 1);
+    text_is(find(n, GMK_WAIT_TICK), "deterministic work: 1 tasks wait for the next tick");
+    n = gmk_chan_open(ctx, "why.det", GMK_CHAN_P2P | GMK_CHAN_DETERMINISTIC, 8);
+    gmk_test_assert_gt(n, 0);
+    gmk_test_assert_eq(gmk_chan_emit(ctx, (uint32_t)n, &t), GMK_OK);
+    gmk_tick_advance(&w.k);
+    gmk_test_assert_eq(gmk_tick_wait(&w.k, KIT_WAIT_NS), GMK_OK);
+    n = why();
+    gmk_test_assert_eq(n, 2);
+    text_is(find(n, GMK_WAIT_SUBSCRIBER),
+            "channel 'why.det' has no subscriber: 1 messages wait for one");
+    gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&w.k, KIT_HALT_NS, &r), GMK_OK);
+    gmk_test_assert(r.balanced);
+    gmk_test_assert_eq(r.dead, 2);
 }

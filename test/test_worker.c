@@ -7,6 +7,7 @@
 
 enum { FIRST = 1, N_TYPES = 16 }; /* 1..16: one handler each */
 enum { YIELDER = 20, PHASES, ENDLESS, NEVER, RETRIER, FAILER, BUDGET, EMITTER, PAYLOAD, GATE };
+enum { WHO = 60 };
 #define RECORDS 64u
 
 typedef struct record {
@@ -627,5 +628,44 @@ GMK_TEST(worker_info_tells_state_and_type)
     gmk_test_assert_eq(info.state, GMK_WORKER_PARKED);
     gmk_test_assert_eq(info.current_type, 0);
     gmk_test_assert_eq(info.queued, 0);
+    kit_halt(&kernel);
+}
+
+/* T-9: what a handler is told of its task and its worker. */
+static gmk_a32_t told, told_wrong;
+
+static int on_who(gmk_ctx_t *ctx)
+{
+    const gmk_task_t *t = ctx->task;
+    bool ok = gmk_self_tenant(ctx) == t->tenant && gmk_self_tenant(ctx) == t->meta0 % 3 &&
+              gmk_self_worker(ctx) == t->meta0 % 2 && gmk_tick(ctx) == t->meta1 &&
+              gmk_chan_seq(ctx) == 0 && gmk_chan_gap(ctx) == 0 && gmk_error_reason(ctx) == 0;
+
+    kit_add(&told_wrong, !ok);
+    kit_add(&told, 1);
+    return GMK_OK;
+}
+
+GMK_TEST(worker_identity_of_a_running_task)
+{
+    static gmk_handler_reg_t h[] = {{.type = WHO, .fn = on_who, .name = "who"}};
+    gmk_module_t m = {.name = "who", .handlers = h, .n_handlers = 1};
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .n_tenants = 3, .flags = GMK_BOOT_MANUAL_TICKS};
+
+    told = told_wrong = 0;
+    GMK_REQUIRE(kit_boot(&kernel, &cfg, &m));
+    for (uint32_t i = 0; i < 60; i++) {
+        gmk_task_t t = kit_task(WHO, GMK_PRIO_NORMAL, i);
+
+        if (i % 10 == 0)
+            gmk_tick_advance(&kernel);
+        t.tenant = (uint16_t)(i % 3);
+        t.meta1 = gmk_tick_now(&kernel);
+        gmk_test_assert_eq(gmk_submit_to(&kernel, &t, i % 2), GMK_OK);
+        kit_idle(&kernel);
+    }
+    gmk_test_assert_eq(gmk_tick_now(&kernel), 6);
+    gmk_test_assert_eq(kit_get(&told), 60);
+    gmk_test_assert_eq(kit_get(&told_wrong), 0);
     kit_halt(&kernel);
 }

@@ -32,11 +32,13 @@ KINDS = {  # of explanations: what each says
     'later': 'belongs to a part that is not built yet, which it names',
     'void': 'a ruling of the architecture puts another rule in its place',
     'names': 'advisory internal names; the tests reach the functions by the house names',
+    'soak': 'shown by a run too long for make check, which the explanation names',
     'build': 'shown by what is built and how, not by a test that runs',
 }
 # What proves without being a unit test, and by which target.
 TARGETS = {'test/docs.sh': 'docs-check', 'test/headers.sh': 'headers-check',
-           'test/install.sh': 'install-check', 'test/pipeline.sh': 'pipeline-check'}
+           'test/install.sh': 'install-check', 'test/pipeline.sh': 'pipeline-check',
+           'test/strip.sh': 'strip-check', 'test/tunables.sh': 'tunables-check'}
 SOURCES = ('test/*.c', 'test/*.h', 'test/*.sh', 'test/mutants/*', 'test/lint/*.sh',
            'tools/lint.py')
 

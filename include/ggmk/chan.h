@@ -49,7 +49,7 @@
 GMK_EXTERN_C_BEGIN
 
 /* The identifier of an open channel. returns: the identifier, GMK_E_INVALID,
- * GMK_E_NOT_FOUND. threads: any ctx. cost: a scan of the names. */
+ * GMK_E_NOT_FOUND. threads: any ctx. blocks: for a lock. cost: a scan of the names. */
 GMK_NODISCARD int gmk_chan_find(gmk_ctx_t *ctx, const char *name);
 
 /* What gmk_chan_open_with needs to know. A zero field takes its default. */
@@ -65,9 +65,10 @@ typedef struct gmk_chan_opts {
  * fixed by a declaration, msg_type, gmk_chan_fix_type or the first emit; a subscription
  * needs it fixed.
  * returns: the identifier; GMK_E_INVALID (name empty or too long, unknown bits, P2P and
- * fan-out at once, replay on a lossy channel, a type above 239); GMK_E_EXISTS (other
- * properties); GMK_CHAN_TYPE_MISMATCH; GMK_E_LIMIT (no place: closed channels give theirs
- * back once settled and every worker has passed a batch); GMK_ALLOC_FAIL.
+ * fan-out at once, replay on a lossy channel, more than 2^24 slots, a type above 239);
+ * GMK_E_EXISTS (other properties); GMK_CHAN_TYPE_MISMATCH; GMK_E_LIMIT (no place: closed
+ * channels give theirs back once settled and every worker has passed a batch);
+ * GMK_ALLOC_FAIL. Slots are memory of the machine, not of the arena.
  * threads: any ctx. blocks: for a lock. source: CH-18, CH-24, CH-26. */
 GMK_NODISCARD int gmk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode, uint32_t slots);
 GMK_NODISCARD int gmk_chan_open_with(gmk_ctx_t *ctx, const char *name, const gmk_chan_opts_t *opts);
@@ -76,13 +77,14 @@ GMK_NODISCARD int gmk_chan_open_with(gmk_ctx_t *ctx, const char *name, const gmk
  * reason GMK_ERR_CLOSED, sends that wait in outboxes too; messages that were yielded or
  * retried come to their end. Emits are refused from now on; its name can be opened
  * again at once. The settling itself is done by the consumers' workers, soon after.
- * returns: GMK_OK, GMK_CHAN_CLOSED, GMK_E_INVALID (a system channel).
- * threads: any ctx. blocks: for a lock. source: CH-24, CH-30. */
+ * returns: GMK_OK, GMK_CHAN_CLOSED, GMK_E_INVALID (a system channel), GMK_E_HALTING (attached
+ * threads). threads: any ctx. blocks: for a lock. source: CH-24, CH-30. */
 GMK_NODISCARD int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan);
 
 /* Fixes the message type of a channel that has none yet.
  * returns: GMK_OK (also if it is this type already), GMK_CHAN_TYPE_MISMATCH,
- * GMK_CHAN_CLOSED, GMK_E_INVALID. threads: any ctx. source: V-45. */
+ * GMK_CHAN_CLOSED (also: a system channel), GMK_E_INVALID (type 0, or above 239).
+ * threads: any ctx. source: V-45. */
 GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type);
 
 /* Subscribes the running module (known from ctx) with its handler of the channel's
@@ -92,8 +94,10 @@ GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type
  * returns: GMK_OK; GMK_CHAN_CLOSED; GMK_CHAN_ALREADY_BOUND (P2P: somebody else
  * subscribes, or his last messages are being settled; fan-out: this module does);
  * GMK_CHAN_TYPE_MISMATCH (the module has no handler of the type, or the type is not
- * fixed); GMK_E_INVALID; GMK_E_LIMIT (32 subscribers); GMK_E_WIRING (a deterministic
- * channel and a handler without GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
+ * fixed); GMK_E_INVALID (no such worker; ctx is an attached thread's); GMK_E_LIMIT (32
+ * subscribers of the channel, 4096 of the kernel, those among them that have left and are
+ * still being settled); GMK_E_WIRING (a deterministic channel and a handler without
+ * GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
  * threads: init and handlers. blocks: for a lock. source: CH-9, CH-10, CH-12, V-24. */
 GMK_NODISCARD int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan);
 GMK_NODISCARD int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker);
@@ -109,8 +113,9 @@ GMK_NODISCARD int gmk_chan_unsub(gmk_ctx_t *ctx, uint32_t chan);
 /* Sends failed messages of the channel to fn, run as a message handler of the running
  * module, in place of sys.error. ctx->task is the failed task, gmk_error_reason says
  * why. If fn fails too, or its mailbox is full, sys.error gets the task. A null fn ends
- * it. returns: GMK_OK, GMK_CHAN_CLOSED, GMK_CHAN_ALREADY_BOUND (another module's),
- * GMK_E_INVALID, GMK_E_LIMIT (no handler index left), GMK_ALLOC_FAIL.
+ * it. returns: GMK_OK, GMK_CHAN_CLOSED, GMK_CHAN_ALREADY_BOUND (it has one: end it first, if
+ * it is this module's), GMK_E_INVALID (a system channel; an attached thread's ctx),
+ * GMK_E_LIMIT (no handler index or channel left), GMK_ALLOC_FAIL. blocks: for a lock.
  * threads: init and handlers. source: CH-24, CH-31. */
 GMK_NODISCARD int gmk_chan_on_error(gmk_ctx_t *ctx, uint32_t chan, gmk_handler_fn fn);
 
@@ -126,20 +131,23 @@ uint32_t gmk_error_reason(const gmk_ctx_t *ctx);
  * the caller's.
  * returns: GMK_OK (also when a fan-out channel has no subscriber: metric chan.unheard);
  * GMK_CHAN_FULL (P2P, lossless; lossy only while the slowest subscriber is copying the
- * very message in the way); GMK_CHAN_CLOSED; GMK_CHAN_TYPE_MISMATCH (sys.dropped is
- * told); GMK_E_TENANT; GMK_E_INVALID; GMK_E_HALTING (attached threads); GMK_ALLOC_FAIL
- * (deterministic). threads: ctx's own. cost: two read-modify-writes. source: CH-24. */
+ * very message in the way); GMK_CHAN_CLOSED (also: sys.dropped, sys.tick);
+ * GMK_CHAN_TYPE_MISMATCH (sys.dropped is told); GMK_E_TENANT; GMK_E_INVALID; GMK_E_HALTING
+ * (attached threads); GMK_ALLOC_FAIL (deterministic). threads: ctx's own. cost: two
+ * read-modify-writes. source: CH-24. */
 GMK_NODISCARD int gmk_chan_emit(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 
 /* Up to n messages in one push, in order. returns: how many went in (the first ones;
- * 0 when full), or a negative code as gmk_chan_emit when the first is refused. */
+ * 0 when full), or a negative code as gmk_chan_emit when the first is refused. Fewer than n
+ * also where a later one is refused, and where priority 0 and others meet: call again. */
 GMK_NODISCARD int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n);
 
 /* As gmk_chan_emit, but on a full channel a message handler's task waits in its
  * module's outbox: the call returns GMK_OK, the module takes no further message until
  * its outbox has drained, in order, and nothing is sent twice. It is not a yield and
- * never trips the breaker. returns: as gmk_chan_emit; GMK_CHAN_FULL when the outbox is
- * full or the caller is no serial message handler. source: R19. */
+ * never trips the breaker. Reports on sys.error and deterministic messages need no room and
+ * do not wait. returns: as gmk_chan_emit; GMK_CHAN_FULL when the outbox is full or the
+ * caller is no serial message handler. source: R19. */
 GMK_NODISCARD int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 
 /* Where the current message stands: its position in the channel, from 1 (gmk_chan_seq
@@ -155,8 +163,8 @@ uint64_t gmk_chan_gap(const gmk_ctx_t *ctx);
  * it again, its first delivery is not touched.
  * returns: GMK_OK, GMK_CHAN_CLOSED, GMK_E_NOT_FOUND (not subscribed, or from_seq is gone;
  * gmk_chan_get_info has oldest_seq), GMK_E_INVALID (no replay buffer, a parallel
- * subscription, or from_seq ahead of the channel), GMK_E_BUSY (from outside the
- * module's message handlers, while it is being served).
+ * subscription, from_seq 0 or ahead of the channel, an attached thread's ctx), GMK_E_BUSY
+ * (from outside the module's message handlers, while it is being served).
  * threads: handlers and init. blocks: for a lock. source: CH-18, V-47. */
 GMK_NODISCARD int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq);
 
@@ -169,8 +177,10 @@ typedef struct gmk_chan_sink {
     void *arg;
 } gmk_chan_sink_t;
 
-/* Subscribes a sink; it ends with the channel or by gmk_chan_unsub_sink.
- * ownership: *sink must stay until then. returns: as gmk_chan_sub. */
+/* Subscribes a sink; it ends with the channel or by gmk_chan_unsub_sink, soon after which
+ * take is called no more. ownership: *sink must stay until then.
+ * returns: as gmk_chan_sub, GMK_E_UNSUPPORTED (a deterministic channel), GMK_E_HALTING;
+ * unsub: as gmk_chan_unsub, GMK_E_HALTING. threads: any ctx. blocks: for a lock. */
 GMK_NODISCARD int gmk_chan_sub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink);
 GMK_NODISCARD int gmk_chan_unsub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink);
 

@@ -86,6 +86,9 @@
 #ifndef GMK_TRACE_DEFAULT_CAP
 #define GMK_TRACE_DEFAULT_CAP 4096 /* records per ring, less if the trace slab is small */
 #endif
+#ifndef GMK_TRACE_DEFAULT_LEVEL
+#define GMK_TRACE_DEFAULT_LEVEL 2 /* of all modules at boot: GMK_TRACE_WARN */
+#endif
 #ifndef GMK_TRACE_SAMPLE_RATE
 #define GMK_TRACE_SAMPLE_RATE UINT32_MAX /* share of ALL events kept at boot, in 1/2^32: all */
 #endif
@@ -186,10 +189,12 @@ GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT + GMK_ARENA_TRACE_PCT + GMK_ARENA_BLOCK_PCT
                   "the arena is split whole");
 GMK_STATIC_ASSERT(GMK_BLOCK_MAX == 65536, "12 bins of powers of two from 32 bytes");
 GMK_STATIC_ASSERT(GMK_TIME_SAMPLE > 0 && GMK_TIME_SAMPLE < 1 << 20, "an interval of calls");
+GMK_STATIC_ASSERT(GMK_TRACE_DEFAULT_LEVEL >= 0 && GMK_TRACE_DEFAULT_LEVEL <= 4, "a trace level");
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
 GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
 GMK_STATIC_ASSERT(GMK_CHAN_MAX_SUBS == GMK_MAX_CHAN_SUBS, "one limit, two names");
-GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS <= 32, "a claim word has one bit a subscriber");
+GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS > 0 && GMK_MAX_CHAN_SUBS <= 32,
+                  "a claim word has one bit a subscriber");
 GMK_STATIC_ASSERT(GMK_EVQ_SIZE == GMK_EVQ_DEFAULT_CAP, "one default, two names");
 GMK_STATIC_ASSERT(GMK_CHAN_PRIORITY_RESERVE < 100, "a share in percent");
 GMK_STATIC_ASSERT(GMK_MAX_CHANNELS *GMK_MAX_CHAN_SUBS < 65535, "a subscription fits 16 bits");

@@ -46,14 +46,15 @@ uint64_t gmk_trace_hash(const gmk_kernel_t *k);
  * by calls of fn, one at a time, on whatever thread brings the input: fn must be short
  * and must not call the kernel.
  * returns: GMK_OK; GMK_E_BUSY (a recording is on, or deterministic work is pending: wait
- * for its ticks first); GMK_E_RECORD (fn refused the header); GMK_E_INVALID.
+ * for its ticks first); GMK_E_RECORD (fn refused the header); GMK_E_INVALID;
+ * GMK_E_HALTING.
  * threads: any, not a handler. source: DET-7. */
 GMK_NODISCARD int gmk_record_start(gmk_kernel_t *k, gmk_record_write_fn fn, void *arg);
 
 /* Ends it with the trace hash. pre: gmk_tick_wait has returned GMK_OK, and nobody brings
  * input. returns: GMK_OK; GMK_E_NOT_FOUND (none is on); GMK_E_BUSY (a tick has not
  * ended); GMK_E_RECORD: a write failed, now or before, and the recording ends there
- * (*fault, which may be null, says why); GMK_E_INVALID. */
+ * (*fault, which may be null, says why); GMK_E_INVALID; GMK_E_HALTING. */
 GMK_NODISCARD int gmk_record_stop(gmk_kernel_t *k, uint32_t *fault);
 
 /* Feeds a recording to a kernel of the same modules, just booted with
@@ -64,8 +65,9 @@ GMK_NODISCARD int gmk_record_stop(gmk_kernel_t *k, uint32_t *fault);
  * not exist); GMK_E_BUSY (the kernel has deterministic work already, or its ticks are
  * past the recording's start);
  * GMK_E_TIMEOUT (a tick did not end in timeout_ns); GMK_ALLOC_FAIL; GMK_E_LIMIT (no
- * attached context free); GMK_E_INVALID; and what gmk_emit says of an input.
- * *report may be null. threads: any, not a handler. blocks. source: DET-7. */
+ * attached context free, or the kernel halts); GMK_E_INVALID; GMK_E_HALTING; and what
+ * gmk_emit says of an input. *report may be null. threads: any, not a handler. blocks.
+ * source: DET-7. */
 GMK_NODISCARD int gmk_replay(gmk_kernel_t *k, gmk_record_read_fn fn, void *arg,
                              uint64_t timeout_ns, gmk_replay_report_t *report);
 

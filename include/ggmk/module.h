@@ -67,7 +67,8 @@ typedef struct gmk_module {
 GMK_EXTERN_C_BEGIN
 
 /* Clears the poison mark of a type in every module that handles it.
- * returns: GMK_OK, GMK_E_INVALID, GMK_E_NOT_FOUND. threads: any. source: MOD-24. */
+ * returns: GMK_OK, GMK_E_INVALID, GMK_E_NOT_FOUND (no module handles the type).
+ * threads: any. blocks: for a lock. source: MOD-24. */
 int gmk_mod_reset(gmk_kernel_t *k, uint32_t type);
 
 /* What happened to the deliveries of one (module, type). */

@@ -42,9 +42,10 @@ GMK_STATIC_ASSERT(sizeof(gmk_trace_ev_t) == 32, "a trace record is 32 bytes");
 GMK_EXTERN_C_BEGIN
 
 /* Writes a record if ev passes the level of the running module and the sampling.
- * Task, tenant, worker and time come from ctx. Modules' own events (GMK_EV_USER on)
- * have level INFO. With GMK_STRIP_TRACE defined the preprocessor takes the call away and
- * evaluates no argument. threads: ctx's own. cost: a call and a branch when filtered.
+ * Task type, tenant and time come from ctx; the record has no worker but where an argument
+ * says so. Modules' own events (GMK_EV_USER on) have level INFO. With GMK_STRIP_TRACE
+ * defined the preprocessor takes the call away and evaluates no argument. threads: ctx's
+ * own. cost: a call and a branch when filtered.
  * source: SDK-3, OBS-13. */
 void gmk_trace(gmk_ctx_t *ctx, uint32_t ev, uint32_t a0, uint32_t a1);
 #ifdef GMK_STRIP_TRACE

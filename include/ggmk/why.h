@@ -10,7 +10,7 @@ enum gmk_wait_kind {
     GMK_WAIT_ROOM,       /* a module's outbox waits for room: chan, whom */
     GMK_WAIT_BACKOFF,    /* a module's messages were retried and are not due yet */
     GMK_WAIT_SUBSCRIBER, /* a P2P channel holds messages and has no subscriber */
-    GMK_WAIT_SINK,       /* a channel's sink has no room */
+    GMK_WAIT_SINK,       /* a channel's sink has not taken messages: no room, or not yet */
     GMK_WAIT_POISONED,   /* a handler is poisoned: its tasks fail unrun until gmk_mod_reset */
     GMK_WAIT_TIMER,      /* events that are due later; by a tick that nobody has advanced to */
     GMK_WAIT_HANDLER,    /* a handler has not returned: worker, who, whom */
@@ -30,8 +30,8 @@ typedef struct gmk_wait {
 GMK_EXTERN_C_BEGIN
 
 /* Fills out[0..max) with what waits. It makes the workers stand still between two batches;
- * if one does not within GMK_WHY_TIMEOUT_NS, the handlers that run come first and outboxes
- * and back-offs, which only their workers may look at, are left out.
+ * if one does not within GMK_WHY_TIMEOUT_NS, the handlers that run come first and outboxes,
+ * back-offs and deterministic work, which only their workers may look at, are left out.
  * returns: how many waits there are, also above max (0: nothing waits), or GMK_E_INVALID.
  * threads: any, not a handler; not beside halt. blocks. cost: a scan of all channels. */
 GMK_NODISCARD int gmk_why(gmk_kernel_t *k, gmk_wait_t *out, uint32_t max);

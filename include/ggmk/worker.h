@@ -31,8 +31,9 @@ GMK_NODISCARD int gmk_worker_get_info(const gmk_kernel_t *k, uint32_t worker,
  * not run it. A heartbeat, sleep or stop clears its count. From GMK_WATCHDOG_MISSES (2)
  * misses in a row on, each scan traces WATCHDOG with the worker and the count.
  * returns: bit w is set if worker w has missed at least that many now; 0 for a null
- * context and while the kernel halts. threads: ctx's own; scans exclude one another, and
- * two scanners see a heartbeat each at half the distance. cost: three loads a worker.
+ * context and, on an attached thread, while the kernel halts. threads: ctx's own; scans
+ * exclude one another, and two scanners see a heartbeat each at half the distance. cost:
+ * three loads a worker.
  * blocks: for another scan. source: OBS-6, FM-8. */
 uint32_t gmk_watchdog_scan(gmk_ctx_t *ctx);
 

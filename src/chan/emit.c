@@ -98,17 +98,13 @@ static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
     if (GMK_UNLIKELY(t->type == 0 || t->type >= GMKI_TYPES))
         return GMK_E_INVALID;
     if (GMK_UNLIKELY(type != t->type))
-        return type == GMKI_ANY_TYPE ? gmki_chan_fix_type(c, t->type)
-                                     : (int)GMK_CHAN_TYPE_MISMATCH;
+        return type == GMKI_ANY_TYPE ? gmki_chan_fix_type(c, t->type) : (int)GMK_CHAN_TYPE_MISMATCH;
     return GMK_OK;
 }
 
 /* The stamp of one message in 64, for the latency histogram; it stands where the reader
  * puts the position. */
-static uint64_t stamp(uint32_t seq)
-{
-    return (seq & 63) == 0 ? gmk_hal_now_ns() : 0;
-}
+static uint64_t stamp(uint32_t seq) { return (seq & 63) == 0 ? gmk_hal_now_ns() : 0; }
 
 uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
                         uint32_t n)
@@ -234,8 +230,7 @@ static int emit_error(gmki_agent_t *a, gmk_chan_reg_t *r, const gmk_task_t *t)
     return 1;
 }
 
-int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due,
-                   uint32_t n)
+int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due, uint32_t n)
 {
     gmk_sched_t *s = a->sched;
     bool inside = gmki_det_current(d, a) != NULL;
@@ -277,15 +272,14 @@ static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
 static gmki_chan_t *target(gmk_chan_reg_t *r, uint32_t id, int *rc)
 {
     gmki_chan_t *c = gmki_chan_get(r, id);
-    bool open = c != NULL && (GMK_LIKELY(c->kind == GMKI_CHAN_USER) ||
-                              id == GMK_CHAN_SYS_TRACE || id == GMK_CHAN_SYS_HEARTBEAT);
+    bool open = c != NULL && (GMK_LIKELY(c->kind == GMKI_CHAN_USER) || id == GMK_CHAN_SYS_TRACE ||
+                              id == GMK_CHAN_SYS_HEARTBEAT);
 
     *rc = open ? GMK_OK : (int)GMK_CHAN_CLOSED;
     return open ? c : NULL;
 }
 
-int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t,
-                   uint32_t n)
+int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t, uint32_t n)
 {
     uint32_t ok = 0;
     uint32_t done;
@@ -356,21 +350,19 @@ int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const g
     gmki_group_t *g = a->group;
     gmk_cell_t cell;
     int rc;
+    gmki_chan_t *c = target(r, id, &rc);
 
-    /* Behind messages that wait already, so that their order stands. */
-    if (g == NULL || gmk_lq_count(&g->outbox) == 0) {
+    /* Behind messages that wait already, so that their order stands; but what is on no ring,
+     * reports and deterministic messages, never waits for room. */
+    if (g == NULL || gmk_lq_count(&g->outbox) == 0 || c == NULL ||
+        (c->mode & GMK_CHAN_DETERMINISTIC) != 0) {
         rc = gmki_chan_emit(a, r, id, t, 1);
         if (rc != 0)
             return rc > 0 ? GMK_OK : rc;
         if (g == NULL || g->extra)
             return GMK_CHAN_FULL;
-    } else {
-        gmki_chan_t *c = target(r, id, &rc);
-
-        if (c != NULL && (rc = check(r->sched, c, t)) != GMK_OK)
-            return refuse(a, r, c, t, rc);
-        if (c == NULL)
-            return rc;
+    } else if ((rc = check(r->sched, c, t)) != GMK_OK) {
+        return refuse(a, r, c, t, rc);
     }
     gmki_stamp(a, &cell, t);
     cell.task.channel = id;
@@ -410,8 +402,8 @@ bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan, u
     uint32_t at = GMK_CHAN_INDEX(gmki_chan_id(full_chan));
     uint64_t bit = 1ull << g->module;
 
-    gmk_store_rel(&g->waits_at, at, GMK_DEV);         /* sync: group.waits */
-    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV);     /* sync: chan.waiters */
+    gmk_store_rel(&g->waits_at, at, GMK_DEV);     /* sync: group.waits */
+    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV); /* sync: chan.waiters */
     gmki_chan_make_room(a, full_chan, 1);
     if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare && gmki_chan_is_open(full_chan) &&
         gmk_load_acq(&g->pending, GMK_DEV) == seen) /* sync: group.pending */

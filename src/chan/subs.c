@@ -126,8 +126,8 @@ gmki_sub_t *gmki_sub_of(gmki_chan_t *c, uint32_t module, const gmk_chan_sink_t *
     for (uint32_t i = 0; i < GMK_MAX_CHAN_SUBS; i++) {
         gmki_sub_t *s = gmki_chan_sub(c, i);
 
-        if ((c->taken >> i & 1) != 0 && gmki_sub_state(s) == GMKI_SUB_LIVE &&
-            s->sink == sink && (sink != NULL || s->module == module))
+        if ((c->taken >> i & 1) != 0 && gmki_sub_state(s) == GMKI_SUB_LIVE && s->sink == sink &&
+            (sink != NULL || s->module == module))
             return s;
     }
     return NULL;
@@ -159,7 +159,9 @@ static void list_remove(gmk_chan_reg_t *r, gmki_group_t *g, const gmki_sub_t *s)
 
 static int free_slot(const gmki_chan_t *c)
 {
-    return c->taken != UINT32_MAX ? (int)gmk_lowest_bit(~c->taken) : (int)GMK_E_LIMIT;
+    uint32_t all = UINT32_MAX >> (32 - GMK_MAX_CHAN_SUBS);
+
+    return c->taken != all ? (int)gmk_lowest_bit(~c->taken) : (int)GMK_E_LIMIT;
 }
 
 /* The handler of the request, checked. */
@@ -189,8 +191,7 @@ static int record_for(gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q
 
     if (c->mode & GMK_CHAN_P2P) {
         *out = s;
-        return gmki_sub_state(s) == GMKI_SUB_DETACHED ? GMK_OK
-                                                                     : (int)GMK_CHAN_ALREADY_BOUND;
+        return gmki_sub_state(s) == GMKI_SUB_DETACHED ? GMK_OK : (int)GMK_CHAN_ALREADY_BOUND;
     }
     if (gmki_sub_of(c, q->module, q->sink) != NULL)
         return GMK_CHAN_ALREADY_BOUND;
@@ -199,7 +200,9 @@ static int record_for(gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q
         return slot;
     s = gmki_sub_make(r, c, (uint32_t)slot);
     *out = s;
-    return s != NULL ? GMK_OK : (int)GMK_E_LIMIT;
+    if (s != NULL)
+        return GMK_OK;
+    return r->n_subs == GMKI_MAX_SUBS ? GMK_E_LIMIT : GMK_ALLOC_FAIL;
 }
 
 /* The group is served by the request's worker from now on. */
@@ -233,7 +236,7 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     if (g == NULL) {
         if (c->mode & GMK_CHAN_FANOUT)
             release_record(r, s);
-        return GMK_E_LIMIT;
+        return r->n_groups == GMKI_MAX_GROUPS ? GMK_E_LIMIT : GMK_ALLOC_FAIL;
     }
     bind_group(g, q);
     gmk_store_rel(&s->group, (uint64_t)(uintptr_t)g, GMK_DEV); /* sync: chan.slot */

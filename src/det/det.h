@@ -169,6 +169,12 @@ uint64_t gmki_det_unfinished(gmki_det_t *d);
 /* Deliveries held, for the audit. pre: nobody runs; one in an agent's hands counts. */
 uint64_t gmki_det_count(gmki_det_t *d);
 
+/* Those that wait for a tick which has not begun. pre: as gmki_det_count. */
+uint64_t gmki_det_waiting(gmki_det_t *d);
+
+/* Messages of a channel that wait for a subscriber. pre: as gmki_det_count. */
+uint64_t gmki_det_held(const gmki_det_t *d, uint32_t chan);
+
 /* Takes any delivery out, for halt. returns: false when nothing is left; then no tick is
  * open. pre: nobody runs or emits, nothing is in an agent's hands. */
 bool gmki_det_any(gmki_det_t *d, gmki_agent_t *a, gmk_cell_t *out);

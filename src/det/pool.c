@@ -235,14 +235,41 @@ uint64_t gmki_det_unfinished(gmki_det_t *d)
     return tick;
 }
 
+/* pre: the lock is held. */
+static uint64_t waiting(const gmki_det_t *d)
+{
+    uint64_t n = d->soon.count + d->n_later + d->ext.count;
+
+    for (uint32_t i = 0; i < d->n_agents; i++)
+        n += d->agents[i].made.count;
+    return n;
+}
+
+uint64_t gmki_det_waiting(gmki_det_t *d)
+{
+    uint64_t n;
+
+    gmk_hal_lock_acquire(&d->lock);
+    n = waiting(d);
+    gmk_hal_lock_release(&d->lock);
+    return n;
+}
+
+uint64_t gmki_det_held(const gmki_det_t *d, uint32_t chan)
+{
+    uint64_t n = 0;
+
+    for (gmk_canon_node_t *e = d->held.first; e != NULL; e = e->next)
+        n += gmki_det_of(e)->cell.task.channel == chan;
+    return n;
+}
+
 uint64_t gmki_det_count(gmki_det_t *d)
 {
     uint64_t n;
 
     gmk_hal_lock_acquire(&d->lock);
-    n = d->soon.count + d->n_later + d->held.count + d->ext.count;
-    for (uint32_t i = 0; i < d->n_agents; i++)
-        n += d->agents[i].made.count;
+    n = waiting(d) + d->held.count;
     n += gmk_load_acq(&d->outstanding, GMK_DEV); /* sync: det.outstanding */
     gmk_hal_lock_release(&d->lock);
     return n;

@@ -28,8 +28,8 @@ static int rows_init(gmki_kernel_t *k)
         k->rings[i].recs = (gmk_trace_ev_t *)region + (size_t)i * slots;
     }
     for (uint32_t i = 0; i <= GMKI_LEVEL_KERNEL; i++)
-        k->trace_cfg.level[i] = GMK_TRACE_WARN;
-    k->trace_cfg.max_level = GMK_TRACE_WARN;
+        k->trace_cfg.level[i] = GMK_TRACE_DEFAULT_LEVEL;
+    k->trace_cfg.max_level = GMK_TRACE_DEFAULT_LEVEL;
     k->trace_cfg.sample_rate = GMK_TRACE_SAMPLE_RATE;
     return GMK_OK;
 }

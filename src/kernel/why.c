@@ -36,8 +36,8 @@ static void handlers(const gmki_kernel_t *k, list_t *l)
         if (h == 0 || (parked >> w & 1) != 0 ||
             gmk_load_sc(&q->frozen, GMK_DEV) != 0) /* sync: sched.frozen */
             continue;
-        e.who = gmki_module_name((void *)(uintptr_t)&k->core.mods,
-                                 k->core.mods.handlers[h - 1].module);
+        e.who =
+            gmki_module_name((void *)(uintptr_t)&k->core.mods, k->core.mods.handlers[h - 1].module);
         e.whom = k->core.mods.handlers[h - 1].name;
         put(l, &e, NULL);
     }
@@ -73,7 +73,17 @@ static void groups(const gmki_kernel_t *k, list_t *l)
     }
 }
 
-static void channels(gmki_kernel_t *k, list_t *l)
+/* Deterministic messages that wait for a subscriber. pre: the workers stand still. */
+static void held(gmki_kernel_t *k, gmki_chan_t *c, list_t *l)
+{
+    gmk_wait_t e = {.kind = GMK_WAIT_SUBSCRIBER, .worker = GMK_NO_WORKER};
+
+    e.count = gmki_det_held(&k->core.det, gmki_chan_id(c));
+    if (e.count != 0)
+        put(l, &e, c);
+}
+
+static void channels(gmki_kernel_t *k, list_t *l, bool still)
 {
     gmk_chan_reg_t *r = &k->core.chan;
 
@@ -81,6 +91,8 @@ static void channels(gmki_kernel_t *k, list_t *l)
     for (uint32_t i = 1; i <= GMK_MAX_CHANNELS && r->chans[i] != NULL; i++) {
         gmki_chan_t *c = r->chans[i];
 
+        if (still && (c->mode & GMK_CHAN_DETERMINISTIC) != 0)
+            held(k, c, l);
         for (uint32_t set = c->taken; set != 0; set &= set - 1) {
             const gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(set));
             gmk_wait_t e = {.worker = GMK_NO_WORKER, .count = gmki_sub_lag(s)};
@@ -121,6 +133,16 @@ static void timers(gmki_kernel_t *k, list_t *l)
         put(l, &e, NULL);
 }
 
+/* pre: the workers stand still. */
+static void ticks(gmki_kernel_t *k, list_t *l)
+{
+    gmk_wait_t e = {
+        .kind = GMK_WAIT_TICK, .worker = GMK_NO_WORKER, .count = gmki_det_waiting(&k->core.det)};
+
+    if (e.count != 0)
+        put(l, &e, NULL);
+}
+
 int gmk_why(gmk_kernel_t *handle, gmk_wait_t *out, uint32_t max)
 {
     gmki_kernel_t *k = gmki_kernel(handle);
@@ -135,9 +157,11 @@ int gmk_why(gmk_kernel_t *handle, gmk_wait_t *out, uint32_t max)
         groups(k, &l);
     else
         handlers(k, &l);
-    channels(k, &l);
+    channels(k, &l, still);
     poisoned(k, &l);
     timers(k, &l);
+    if (still)
+        ticks(k, &l);
     gmki_thaw(&k->core.sched);
     gmk_hal_lock_release(&k->lock);
     return (int)l.n;

@@ -236,7 +236,8 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
     while (fired < GMK_EVQ_DRAIN_LIMIT && gmki_evq_due(s, now_ns)) {
         gmk_cell_t due[16];
         uint64_t tick = gmki_tick(s, now_ns);
-        uint32_t n = gmki_evq_take_due(&s->evq, now_ns, tick, due, 16);
+        uint32_t most = gmk_min32(GMK_ARRAY_LEN(due), GMK_EVQ_DRAIN_LIMIT - fired);
+        uint32_t n = gmki_evq_take_due(&s->evq, now_ns, tick, due, most);
 
         a->ctx.tick = (uint32_t)tick; /* what is due runs at no earlier tick here */
         for (uint32_t i = 0; i < n; i++) {
