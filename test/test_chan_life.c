@@ -506,6 +506,8 @@ GMK_TEST(chan_subscribers_come_and_go_beside_emitters)
     taken = 0;
     p.fn = on_come_and_go;
     GMK_REQUIRE(boot(&p));
+    part[1].act = act_toggle;
+    part[2].act = act_toggle;
     for (uint32_t i = 0; i < 2; i++)
         gmk_test_assert_eq(
             gmk_hal_cpu_start(&threads[i], GMK_HAL_ANY_CPU, emit_until_closed, NULL), 0);
@@ -513,7 +515,6 @@ GMK_TEST(chan_subscribers_come_and_go_beside_emitters)
         for (uint32_t i = 1; i < 3; i++) {
             gmk_task_t t = env_msg(T_PART + i, 0, 0);
 
-            part[i].act = act_toggle;
             while (gmk_submit(&env.kernel, &t) == GMK_E_FULL)
                 gmk_hal_relax();
             for (uint32_t spin = 0; spin < 50; spin++)

@@ -7,7 +7,8 @@
  *   every entry is due after d->tick, so what a tick begins with was fixed before it;
  *   ready is GMKI_NEVER while a tick is open, else the earliest tick that is due;
  *   outstanding counts the deliveries of the open tick that are not settled.
- * Threads: an agent's list is its own; a module's list is of the holder of its token;
+ * Threads: an agent's list is its own; a module's work is of the holder of its token,
+ *   its fresh list of the drain until it is handed over;
  *   the external list is under the lock; soon, later and held belong to whoever opens
  *   or ends a tick, which the lock makes one at a time.
  * Order: det.ready and det.outstanding of docs/ATOMICS.md.
@@ -63,10 +64,13 @@ typedef struct gmki_det_agent {
     gmki_det_list_t made; /* emitted by deterministic tasks in the open tick */
 } gmki_det_agent_t;
 
-/* A module's part: what it has to do in the open tick, in canonical order, then yields. */
+/* A module's part: what it has to do in the open tick, in canonical order, then yields.
+ * Whoever holds its token may look for work while a drain fills the fresh list. */
 typedef struct gmki_det_module {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmki_det_list_t work;
     gmk_a64_t hash; /* chain over its events: one writer, who holds the token */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t handed; /* fresh is the token holder's */
+    gmki_det_list_t fresh;
 } gmki_det_module_t;
 
 /* Who gets a delivery. */

@@ -69,8 +69,8 @@ static void gather(gmki_det_t *d, batch_t *b, bool revisit)
     }
     for (gmk_canon_node_t *n = b->in.first; n != NULL; n = n->next) {
         e = gmki_det_of(n);
-        n->hi = (uint64_t)GMK_CHAN_INDEX(e->cell.task.channel) << 48 |
-                (uint64_t)e->internal << 47 | e->position >> 32;
+        n->hi = (uint64_t)GMK_CHAN_INDEX(e->cell.task.channel) << 48 | (uint64_t)e->internal << 47 |
+                e->position >> 32;
         n->lo = e->position << 32 | e->emission;
     }
     b->in.first = gmk_canon_sort(b->in.first);
@@ -112,9 +112,7 @@ static bool bind(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     k = d->ops.targets(d->ops.arg, &e->cell, to);
     GMK_ASSERT(k <= (int)GMKI_DET_MAX_TARGETS, "an emission has so many targets at most");
     if (k <= 0) {
-        e->fate = k == 0               ? GMKI_DET_UNHEARD
-                  : k == GMKI_DET_HOLD ? GMKI_DET_HELD
-                                       : GMKI_DET_CLOSED;
+        e->fate = k == 0 ? GMKI_DET_UNHEARD : k == GMKI_DET_HOLD ? GMKI_DET_HELD : GMKI_DET_CLOSED;
         return true;
     }
     if (!provide(a, e, (uint32_t)k - 1))
@@ -229,21 +227,24 @@ static void begin(gmki_det_t *d, gmki_agent_t *a, batch_t *b, gmki_det_entry_t *
     }
 }
 
-/* Numbers the deliveries in canonical order and puts them into their modules' lists. */
+/* Numbers the deliveries in canonical order and hands each module its own, whole. */
 static void hand_out(gmki_det_t *d, batch_t *b, uint64_t *modules)
 {
     gmki_det_entry_t *e;
 
     GMK_ASSERT(d->seq < GMK_CANON_SEQ_END, "the key holds every number");
     b->out.first = gmk_canon_sort(b->out.first);
-    /* relaxed: the activation of the modules publishes it */
+    /* relaxed: handing over publishes it */
     gmk_store_rlx(&d->outstanding, b->out.count, GMK_DEV);
     while ((e = gmki_det_pop(&b->out)) != NULL) {
         e->position = d->position++;
         e->emission = 0;
-        gmki_det_append(&d->modules[e->module].work, e);
+        gmki_det_append(&d->modules[e->module].fresh, e);
         *modules |= 1ull << e->module;
     }
+    for (uint64_t left = *modules; left != 0; left &= left - 1)
+        gmk_store_rel(&d->modules[gmk_lowest_bit64(left)].handed, 1,
+                      GMK_DEV); /* sync: det.handed */
 }
 
 int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now, uint64_t *modules)

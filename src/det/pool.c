@@ -164,11 +164,22 @@ void gmki_det_end(gmki_det_t *d)
     gmk_hal_lock_release(&d->lock);
 }
 
+/* Takes over what a drain has handed to the module; the last tick's work is all done then. */
+static void take_over(gmki_det_module_t *m)
+{
+    if (m->work.first != NULL || gmk_load_acq(&m->handed, GMK_DEV) == 0) /* sync: det.handed */
+        return;
+    m->work = m->fresh;
+    m->fresh = (gmki_det_list_t){.first = NULL};
+    gmk_store_rlx(&m->handed, 0, GMK_DEV); /* relaxed: the next drain comes after this tick */
+}
+
 gmki_det_entry_t *gmki_det_take(gmki_det_t *d, gmki_agent_t *a, uint32_t module)
 {
     gmki_det_agent_t *mine = &d->agents[a->obs.agent];
 
     GMK_ASSERT(mine->current == NULL, "an agent runs one deterministic task at a time");
+    take_over(&d->modules[module]);
     mine->current = gmki_det_pop(&d->modules[module].work);
     return mine->current;
 }
@@ -245,8 +256,10 @@ static gmki_det_entry_t *take_any(gmki_det_t *d)
 {
     gmki_det_entry_t *e = NULL;
 
-    for (uint32_t m = 0; m < d->n_modules && e == NULL; m++)
+    for (uint32_t m = 0; m < d->n_modules && e == NULL; m++) {
+        take_over(&d->modules[m]);
         e = gmki_det_pop(&d->modules[m].work);
+    }
     if (e != NULL) {
         gmk_sub_ar(&d->outstanding, 1, GMK_DEV); /* sync: det.outstanding */
         return e;
