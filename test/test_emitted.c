@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What is declared is produced: every reason of reasons.def reaches a subscriber of sys.error
- * or sys.dropped, every code of errors.def is the answer to some call. (Metrics: test_observe;
- * events: test_trace; faults of recordings: test_record.)
+ * or sys.dropped, every code of errors.def is the answer to some call, every fault of
+ * record_faults.def is found in some recording. (Metrics: test_observe; events: test_trace.)
  * Floor: tests. Source: SPEC T-15, T-17; ARCHITECTURE R10, R11. */
 #include "chan_parts.h"
 #include "ggmk/determinism.h"
@@ -449,6 +449,146 @@ static void codes_of_replay(void)
         }
         det_fails = false;
     }
+}
+
+/* Faults of recordings. -------------------------------------------------------------- */
+
+static bool faulted[64];
+
+static void note_fault(uint32_t fault)
+{
+    if (gmk_test_assert_lt(fault, GMK_ARRAY_LEN(faulted)))
+        faulted[fault] = true;
+}
+
+/* A header (40 bytes), an input (68), another with a name and a payload (76), a tick (28),
+ * the end (36). */
+#define SMALL_END 212u
+#define SMALL_BYTES 248u
+
+static bool make_small(void)
+{
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+    gmk_task_t t = {.type = 1}, with = {.type = 2, .payload_len = 5};
+
+    tape_n = 0;
+    return gmk_test_assert_eq(gmk_record_begin(&w, tape_write, NULL, 7, 1000), GMK_OK) &&
+           gmk_test_assert_eq(gmk_record_input(&w, 8, NULL, &t, NULL), GMK_OK) &&
+           gmk_test_assert_eq(gmk_record_input(&w, 9, "a", &with, "12345"), GMK_OK) &&
+           gmk_test_assert_eq(gmk_record_tick(&w, 8, 1), GMK_OK) &&
+           gmk_test_assert_eq(gmk_record_end(&w, 2), GMK_OK) &&
+           gmk_test_assert_eq(tape_n, SMALL_BYTES);
+}
+
+/* Reads n bytes of the tape with a buffer of cap bytes and notes what is wrong with them. */
+static uint32_t fault_of(size_t n, uint32_t cap)
+{
+    GMK_ALIGNAS(16) static uint8_t buf[4096];
+    gmk_record_reader_t r;
+    gmk_record_t rec;
+    size_t at = 0, used;
+
+    gmk_test_assert_eq(gmk_record_open(&r, buf, cap), GMK_OK);
+    while (at < n && gmk_record_feed(&r, tape + at, n - at, &used, &rec) >= 0)
+        at += used;
+    (void)!gmk_record_finish(&r);
+    note_fault(r.fault);
+    return r.fault;
+}
+
+/* Sets the check of the record of n bytes at p, so that its fields are looked at. */
+static void reseal(uint8_t *p, uint32_t n)
+{
+    uint32_t h = 0x811c9dc5u;
+
+    for (uint32_t i = 0; i < n - 4; i++)
+        h = (h ^ p[i]) * 0x01000193u;
+    for (uint32_t i = 0; i < 4; i++)
+        p[n - 4 + i] = (uint8_t)(h >> 8 * i);
+}
+
+static void faults_of_fields(void)
+{
+    static const struct {
+        uint32_t begin, size; /* the record; size 0: its check is left as it was */
+        uint32_t at, fault;
+        uint8_t value;
+    } cases[] = {{0, 40, 0, GMK_RECORD_BAD_MAGIC, 'g'},
+                 {0, 40, 8, GMK_RECORD_BAD_ENDIAN, 1},
+                 {0, 40, 12, GMK_RECORD_BAD_VERSION, 2},
+                 {0, 40, 14, GMK_RECORD_BAD_HEADER, 41},
+                 {40, 0, 88, GMK_RECORD_BAD_CHECK, 1},
+                 {40, 68, 40, GMK_RECORD_BAD_SIZE, 72},
+                 {40, 68, 44, GMK_RECORD_BAD_KIND, 4},
+                 {40, 68, 46, GMK_RECORD_BAD_RESERVED, 1},
+                 {40, 68, 45, GMK_RECORD_BAD_NAME, GMK_MAX_CHAN_NAME},
+                 {40, 68, 48, GMK_RECORD_BAD_TICK, 7},
+                 {40, 68, 56, GMK_RECORD_BAD_TASK, 0},
+                 {40, 68, 82, GMK_RECORD_BAD_PAYLOAD, 1},
+                 {SMALL_END, 36, SMALL_END + 24, GMK_RECORD_BAD_COUNT, 6},
+                 {40, 68, 88, GMK_RECORD_SOUND, 1}};
+
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
+        GMK_REQUIRE(make_small());
+        tape[cases[i].at] = cases[i].value;
+        if (cases[i].size != 0)
+            reseal(tape + cases[i].begin, cases[i].size);
+        gmk_test_assert_eq(fault_of(SMALL_BYTES, sizeof(tape)), cases[i].fault);
+    }
+}
+
+static void faults_of_streams(void)
+{
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+    gmk_task_t t = {.type = 0}, wide = {.type = 1, .payload_len = 1000};
+    static uint8_t bytes[1000];
+
+    GMK_REQUIRE(make_small());
+    tape[SMALL_BYTES] = 0;
+    gmk_test_assert_eq(fault_of(SMALL_BYTES + 1, sizeof(tape)), GMK_RECORD_TRAILING);
+    gmk_test_assert_eq(fault_of(SMALL_END, sizeof(tape)), GMK_RECORD_NO_END);
+    gmk_test_assert_eq(fault_of(SMALL_END + 1, sizeof(tape)), GMK_RECORD_TRUNCATED);
+    tape_n = 0;
+    gmk_test_assert_eq(gmk_record_begin(&w, tape_write, NULL, 0, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_record_input(&w, 1, NULL, &wide, bytes), GMK_OK);
+    gmk_test_assert_eq(fault_of(tape_n, GMK_RECORD_MIN_BYTES), GMK_RECORD_NO_ROOM);
+    gmk_test_assert_eq(gmk_record_input(&w, 1, NULL, &t, NULL), GMK_E_RECORD);
+    note_fault(w.fault);
+    tape_n = sizeof(tape) - 10;
+    gmk_test_assert_eq(gmk_record_begin(&w, tape_write, NULL, 0, 0), GMK_E_RECORD);
+    note_fault(w.fault);
+}
+
+static int64_t read_fails(void *arg, void *bytes, size_t n)
+{
+    (void)arg;
+    (void)bytes;
+    (void)n;
+    return -1;
+}
+
+/* DET-7, R10: each fault is found in some recording, or by its writer or reader. */
+GMK_TEST(emitted_every_fault_of_a_recording_is_found)
+{
+    static const struct {
+        const char *name;
+        uint32_t number;
+    } all[] = {
+#define X(name, number, text) {#name, number},
+#include "ggmk/record_faults.def"
+#undef X
+    };
+    gmk_replay_report_t report;
+
+    gmk_hal_memset(faulted, 0, sizeof(faulted));
+    faults_of_fields();
+    faults_of_streams();
+    GMK_REQUIRE(boot());
+    gmk_test_assert_eq(gmk_replay(&env.kernel, read_fails, NULL, 1, &report), GMK_E_RECORD);
+    note_fault(report.fault);
+    env_end(&env);
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(all); i++)
+        gmk_test_assert_named(faulted[all[i].number], all[i].name);
 }
 
 /* One delivery more in the books than there is. */

@@ -40,7 +40,7 @@ TARGETS = {'test/docs.sh': 'docs-check', 'test/headers.sh': 'headers-check',
 SOURCES = ('test/*.c', 'test/*.h', 'test/*.sh', 'test/mutants/*', 'test/lint/*.sh',
            'tools/lint.py')
 
-NAMED = re.compile(r'\b([A-Z]{1,4})-(\d+)\b')
+NAMED = re.compile(r'\b([A-Z]{1,4})-(\d+)[a-f]?\b')  # ACC-6a is a part of ACC-6
 RANGE = re.compile(r'(?:\.\.| to | - )(?:([A-Z]{1,4})-)?(\d+)\b')
 TEST = re.compile(r'\bGMK_TEST\s*\(\s*(\w+)\s*\)')
 SHELL_COMMENT = re.compile(r'(?:^|\s)#(.*)')
