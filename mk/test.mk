@@ -52,6 +52,8 @@ requirements:
 	@python3 tools/requirements.py
 
 requirements-check:
+	@sh test/bad_args.sh
+	@python3 tools/bad_args.py
 	@sh test/requirements.sh
 	@python3 tools/requirements.py --check
 

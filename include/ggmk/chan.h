@@ -170,7 +170,8 @@ typedef struct gmk_chan_sink {
 } gmk_chan_sink_t;
 
 /* Subscribes a sink; it ends with the channel or by gmk_chan_unsub_sink.
- * ownership: *sink must stay until then. returns: as gmk_chan_sub. */
+ * ownership: *sink must stay until then. returns: as gmk_chan_sub and gmk_chan_unsub;
+ * GMK_E_UNSUPPORTED (a deterministic channel); GMK_E_HALTING. threads: any ctx. */
 GMK_NODISCARD int gmk_chan_sub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink);
 GMK_NODISCARD int gmk_chan_unsub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink);
 
