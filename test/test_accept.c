@@ -175,6 +175,44 @@ GMK_TEST(accept_full_fanout_channel_takes_again_after_a_drain)
     gmk_test_assert_eq(env.report.completed, 3 * n + 6);
 }
 
+/* Each message goes round, from whichever worker has it, until it has made its hops. */
+static gmk_a64_t refusals;
+
+static int on_round(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = *ctx->task;
+
+    if (t.meta0-- == 0)
+        return GMK_OK;
+    if (gmk_chan_emit(ctx, t.channel, &t) == GMK_OK)
+        return GMK_OK;
+    gmk_add_rlx(&refusals, 1, GMK_DEV); /* relaxed: a count */
+    return GMK_OK;
+}
+
+/* ACC-6c, CH-9: full means full. With fewer messages than slots no emit is refused, not even
+ * one that looks for room while another finds it. */
+static void never_refused(uint32_t mode)
+{
+    uint64_t hops = gmk_test_scale(20000, 1000);
+    gmk_module_t *mods[] = {part_make(&part[0], &env, 0, on_round)};
+
+    gmk_hal_memset(&env, 0, sizeof(env));
+    gmk_store_rlx(&refusals, 0, GMK_DEV); /* relaxed: nobody runs yet */
+    part_consume(&part[0], "t.msg", mode, 16)->direction |= GMK_CHAN_PARALLEL;
+    GMK_REQUIRE(env_boot(&env, 3, 0, mods, 1));
+    env.chan = (uint32_t)gmk_chan_find(env.ctx, "t.msg");
+    for (uint32_t i = 0; i < 15; i++)
+        env_send(&env, env.chan, env_msg(T_MSG, hops, 0));
+    env_idle(&env);
+    gmk_test_assert_eq(gmk_load_acq(&refusals, GMK_DEV), 0); /* sync: test.kit */
+    gmk_test_assert_eq(chan_info(&env, env.chan).emits, 15 * (hops + 1));
+    env_end(&env);
+}
+
+GMK_TEST(accept_emit_with_room_is_never_refused_p2p) { never_refused(GMK_CHAN_P2P); }
+GMK_TEST(accept_emit_with_room_is_never_refused_fanout) { never_refused(LOSSLESS); }
+
 /* Payloads. ------------------------------------------------------------------------------ */
 
 static uint64_t frees_missing(void)

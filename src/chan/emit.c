@@ -31,12 +31,20 @@ typedef struct claim {
     uint32_t priority;
 } claim_t;
 
+/* The channel was full when its tail stood there: the cursors, read later, have only moved on
+ * since. Else who found no room came second to another who found it, and looks again. */
+static bool was_full(const gmki_chan_t *c, uint64_t tail, uint32_t spare)
+{
+    return tail + spare >= gmki_chan_slowest(c) + c->slots;
+}
+
 /* Claims up to n positions for messages of a priority. */
 static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t priority)
 {
     claim_t got = {.readers = UINT32_MAX, .priority = priority};
     uint32_t spare = priority == GMK_PRIO_CRITICAL ? 0 : c->spare;
     uint32_t attempts = 0;
+    uint64_t tail;
 
     if (GMK_FAULT(GMK_FAULT_QUEUE))
         return got;
@@ -44,7 +52,8 @@ static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t prior
         got.n = gmk_credit_claim(&c->ring, n, spare, &got.pos, &got.readers, GMK_DEV);
         if (GMK_LIKELY(got.n != 0) || got.readers == 0)
             return got;
-        if (gmki_chan_make_room(a, c, n))
+        tail = gmki_chan_tail(c);
+        if (gmki_chan_make_room(a, c, n) || !was_full(c, tail, spare))
             continue;
         if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
             return got;
@@ -97,17 +106,13 @@ static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
     if (GMK_UNLIKELY(t->type == 0 || t->type >= GMKI_TYPES))
         return GMK_E_INVALID;
     if (GMK_UNLIKELY(type != t->type))
-        return type == GMKI_ANY_TYPE ? gmki_chan_fix_type(c, t->type)
-                                     : (int)GMK_CHAN_TYPE_MISMATCH;
+        return type == GMKI_ANY_TYPE ? gmki_chan_fix_type(c, t->type) : (int)GMK_CHAN_TYPE_MISMATCH;
     return GMK_OK;
 }
 
 /* The stamp of one message in 64, for the latency histogram; it stands where the reader
  * puts the position. */
-static uint64_t stamp(uint32_t seq)
-{
-    return (seq & 63) == 0 ? gmk_hal_now_ns() : 0;
-}
+static uint64_t stamp(uint32_t seq) { return (seq & 63) == 0 ? gmk_hal_now_ns() : 0; }
 
 uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
                         uint32_t n)
@@ -233,8 +238,7 @@ static int emit_error(gmki_agent_t *a, gmk_chan_reg_t *r, const gmk_task_t *t)
     return 1;
 }
 
-int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due,
-                   uint32_t n)
+int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due, uint32_t n)
 {
     gmk_sched_t *s = a->sched;
     bool inside = gmki_det_current(d, a) != NULL;
@@ -276,15 +280,14 @@ static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
 static gmki_chan_t *target(gmk_chan_reg_t *r, uint32_t id, int *rc)
 {
     gmki_chan_t *c = gmki_chan_get(r, id);
-    bool open = c != NULL && (GMK_LIKELY(c->kind == GMKI_CHAN_USER) ||
-                              id == GMK_CHAN_SYS_TRACE || id == GMK_CHAN_SYS_HEARTBEAT);
+    bool open = c != NULL && (GMK_LIKELY(c->kind == GMKI_CHAN_USER) || id == GMK_CHAN_SYS_TRACE ||
+                              id == GMK_CHAN_SYS_HEARTBEAT);
 
     *rc = open ? GMK_OK : (int)GMK_CHAN_CLOSED;
     return open ? c : NULL;
 }
 
-int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t,
-                   uint32_t n)
+int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t, uint32_t n)
 {
     uint32_t ok = 0;
     uint32_t done;
@@ -409,8 +412,8 @@ bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan, u
     uint32_t at = GMK_CHAN_INDEX(gmki_chan_id(full_chan));
     uint64_t bit = 1ull << g->module;
 
-    gmk_store_rel(&g->waits_at, at, GMK_DEV);         /* sync: group.waits */
-    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV);     /* sync: chan.waiters */
+    gmk_store_rel(&g->waits_at, at, GMK_DEV);     /* sync: group.waits */
+    gmk_or_sc(&full_chan->waiters, bit, GMK_DEV); /* sync: chan.waiters */
     gmki_chan_make_room(a, full_chan, 1);
     if (gmk_credit_room(&full_chan->ring, GMK_DEV) <= spare && gmki_chan_is_open(full_chan) &&
         gmk_load_acq(&g->pending, GMK_DEV) == seen) /* sync: group.pending */
