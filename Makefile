@@ -26,6 +26,7 @@ help:
 	@echo 'check          all of it: scripts/check.sh names the sections and sums them'
 	@echo 'pipeline-check the main job against coreutils; install-check, docs-check'
 	@echo 'strip-check    a STRIP_TRACE=1 build: no trace call is left, metrics are right'
+	@echo 'canary-check   a debug build catches the use of a payload that was freed'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

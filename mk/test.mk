@@ -63,11 +63,14 @@ install-check:
 docs-check:
 	@sh test/docs.sh
 
+canary-check:
+	@sh test/canary.sh
+
 strip-check:
 	@sh test/strip.sh
 
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants lint headers-check install-check docs-check strip-check check \
+.PHONY: test sim stress mutants lint headers-check install-check docs-check strip-check canary-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

@@ -214,7 +214,8 @@ class Check:
                 self.report(f.path, f.line, 'stale', f'{name} has rows, yet is excused: {why}')
         for name, i in sorted(NULL_ALLOWED):
             f = self.by_name.get(name)
-            if f is not None and (i >= len(f.args) or '*' not in f.args[i] and '_fn' not in f.args[i]):
+            arg = f.args[i] if f is not None and i < len(f.args) else ''
+            if f is not None and '*' not in arg and '_fn' not in arg:
                 self.report(f.path, f.line, 'stale', f'{name}: argument {i} is no pointer')
 
     def run(self):

@@ -35,7 +35,8 @@ KINDS = {  # of explanations: what each says
     'build': 'shown by what is built and how, not by a test that runs',
 }
 # What proves without being a unit test, and by which target.
-TARGETS = {'test/docs.sh': 'docs-check', 'test/headers.sh': 'headers-check',
+TARGETS = {'test/canary.sh': 'canary-check',
+           'test/docs.sh': 'docs-check', 'test/headers.sh': 'headers-check',
            'test/install.sh': 'install-check', 'test/pipeline.sh': 'pipeline-check'}
 SOURCES = ('test/*.c', 'test/*.h', 'test/*.sh', 'test/mutants/*', 'test/lint/*.sh',
            'tools/lint.py')
