@@ -17,6 +17,7 @@ help:
 	@echo 'test-ring test-alloc test-sched test-chan test-module test-worker test-boot'
 	@echo 'sim            SEEDS=500 seeds of the random storm on the simulated machine'
 	@echo 'mutants        planted bugs, each of which sim must find'
+	@echo 'models         the lock-free structures under Relacy, and planted bugs'
 	@echo 'stress         the random storm on threads, SECONDS=60 (with SAN=tsan or asan)'
 	@echo 'bench          ours beside peers (needs setup.sh --full)'
 	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'

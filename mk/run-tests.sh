@@ -9,13 +9,12 @@ passed=0 failed=0 skipped=0 asserts=0 programs=0
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
 
-# lane N PROGRAM...: runs every jobs-th of them, from the Nth on.
+# lane PROGRAM...: runs each that no other lane has taken; a directory is made only once.
 lane() {
-    i=0 lane=$1
-    shift
+    i=0
     for p; do
         i=$((i + 1))
-        [ $((i % jobs)) -eq "$lane" ] || continue
+        mkdir "$dir/$i" 2>/dev/null || continue
         timeout "$limit" "$p" >"$dir/$i.log" 2>&1
         echo $? >"$dir/$i.rc"
     done
@@ -23,7 +22,7 @@ lane() {
 
 l=0
 while [ "$l" -lt "$jobs" ]; do
-    lane "$l" "$@" &
+    lane "$@" &
     l=$((l + 1))
 done
 wait

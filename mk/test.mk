@@ -41,6 +41,9 @@ stress: $(B)/linux/bin/stress_storm
 mutants:
 	@python3 test/mutants/run.py
 
+models:
+	@python3 test/relacy/run.py $(SCHEDULES)
+
 lint:
 	@python3 tools/lint.py
 	@sh test/lint/run.sh
@@ -72,5 +75,6 @@ strip-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants lint headers-check install-check docs-check strip-check canary-check check \
+.PHONY: test sim stress mutants models lint headers-check install-check docs-check strip-check \
+  canary-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

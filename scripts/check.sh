@@ -18,7 +18,8 @@ storm=${STORM:-15}
 logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
-test-debug strip canary stress-tsan stress-asan sim mutants requirements headers install docs pipeline'
+test-debug strip canary stress-tsan stress-asan sim mutants models requirements headers install docs
+pipeline'
 
 # built: a closing line for a command that has none of its own.
 built() {
@@ -49,6 +50,7 @@ section() {
     stress-tsan) run_make stress SAN=tsan SECONDS="$storm" ;;
     stress-asan) run_make stress SAN=asan SECONDS="$storm" ;;
     mutants) run_make mutants ;;
+    models) run_make models ;;
     requirements) run_make requirements-check ;;
     headers) run_make headers-check ;;
     install) run_make install-check ;;

@@ -9,8 +9,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-base='gcc make libc6-dev g++ clang libclang-rt-dev python3 pkg-config git shellcheck bats'
-optional='relacy-dev spin linux-perf tmux'
+base='gcc make libc6-dev g++ clang libclang-rt-dev python3 pkg-config git shellcheck bats relacy-dev'
+optional='spin linux-perf tmux'
 full='' list=''
 
 for arg in "$@"; do

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Atomics of host compilers (gcc, clang; C and C++; freestanding) and of CUDA.
  * Floor: F0, the common port of linux, bare metal and gpu. The simulated machine
- * defines GMK_PORT_STEP (run before every operation) and includes this text.
+ * defines GMK_PORT_STEP (run before every operation) and includes this text; a model
+ * checker defines GMK_PORT_OWN_ATOMICS and brings field types and GMK_AT_ operations.
  * Host: __atomic builtins; the scope has no meaning and is dropped.
  * CUDA: __nv_atomic builtins, which want literal scopes and reject __atomic.
  * Of the device fences only ACQ_REL becomes fence.acq_rel, so that one is used.
@@ -13,10 +14,14 @@
 #define GMK_PORT_STEP() ((void)0)
 #endif
 
+#if !defined(GMK_PORT_OWN_ATOMICS)
 typedef uint32_t gmk_a32_t;
 typedef uint64_t gmk_a64_t;
+#endif
 
-#if defined(__CUDA_ARCH__)
+#if defined(GMK_PORT_OWN_ATOMICS)
+/* The includer has defined what stands below. */
+#elif defined(__CUDA_ARCH__)
 
 /* The device builtins want pointers to non-const. */
 template <class T> static __device__ __forceinline__ T *gmk_nv_mut(const T *p)
