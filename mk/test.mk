@@ -58,6 +58,8 @@ requirements:
 	@python3 tools/requirements.py
 
 requirements-check:
+	@sh test/bad_args.sh
+	@python3 tools/bad_args.py
 	@sh test/requirements.sh
 	@python3 tools/requirements.py --check
 
@@ -66,6 +68,9 @@ install-check:
 
 docs-check:
 	@sh test/docs.sh
+
+canary-check:
+	@sh test/canary.sh
 
 strip-check:
 	@sh test/strip.sh
@@ -77,5 +82,5 @@ check:
 	@sh scripts/check.sh
 
 .PHONY: test sim stress mutants models protocols lint headers-check install-check docs-check \
-  strip-check tunables-check check \
+  strip-check tunables-check canary-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

@@ -18,8 +18,8 @@ storm=${STORM:-15}
 logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
-test-debug strip tunables stress-tsan stress-asan sim mutants models protocols requirements
-headers install docs pipeline'
+test-debug strip tunables canary stress-tsan stress-asan sim mutants models protocols
+requirements headers install docs pipeline'
 
 # built: a closing line for a command that has none of its own.
 built() {
@@ -46,6 +46,7 @@ section() {
     test-debug) run_make test DEBUG=1 ;;
     strip) run_make strip-check ;;
     tunables) run_make tunables-check ;;
+    canary) run_make canary-check ;;
     sim) run_make sim SEEDS="$seeds" ;;
     stress-tsan) run_make stress SAN=tsan SECONDS="$storm" ;;
     stress-asan) run_make stress SAN=asan SECONDS="$storm" ;;

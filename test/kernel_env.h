@@ -52,6 +52,15 @@ GMK_FN bool kit_meet(gmk_a32_t *w, uint32_t least)
     return true;
 }
 
+GMK_FN bool kit_same(const char *a, const char *b)
+{
+    while (*a == *b && *a != '\0') {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 /* Kernels. -------------------------------------------------------------------------- */
 
 GMK_FN bool kit_boot_mods(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods,

@@ -36,7 +36,7 @@ static int four(void) { return 4; } /* EQ-1 */
 /* T-1, T-2: above. */
 GMK_TEST(one_first)
 {
-    /* R-1. */
+    /* R-1b. */
     if (four() == 4) {
     }
 }

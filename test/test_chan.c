@@ -81,6 +81,7 @@ static void one_million(uint32_t n_workers)
     gmk_test_assert_eq(env.report.completed, env.per_from + 1);
 }
 
+/* ACC-6a, CH-9: 1M messages of one producer, all of them, in order, no position left out. */
 GMK_TEST(chan_p2p_order_one_million) { one_million(2); }
 GMK_TEST(chan_p2p_order_one_million_one_worker) { one_million(1); }
 GMK_TEST(chan_p2p_order_one_million_eight_workers) { one_million(8); }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Back-pressure through a pipeline of lossless channels: it reaches the source, costs no
- * memory, trips no breaker, loses and doubles nothing; a cycle of waits is named.
+ * memory, trips no breaker, loses and doubles nothing; a cycle of waits is warned of and named.
  * Floor: tests. Source: SPEC CH-14, CH-16, CH-55, SDK-10; ARCHITECTURE R8, R19. */
 #include "chan_parts.h"
+
+#include "ggmk/base/bits.h"
 
 #define LOSSLESS GMK_CHAN_LOSSLESS
 #define SLOTS 8u
@@ -16,7 +18,9 @@ typedef struct stage {
     uint64_t next;
     uint64_t wrong;
     uint32_t to, to_type; /* where it sends; 0: nowhere */
-    uint32_t yields;      /* virtual work a message */
+    uint32_t yields;      /* times it yields a message */
+    uint32_t units;       /* work a message, in units of work() */
+    uint64_t worked;      /* units done, that the compiler keeps them */
     bool pauses;          /* stands still behind its first message */
 } stage_t;
 
@@ -36,6 +40,17 @@ static uint64_t number_of(const gmk_task_t *t)
     return p[0];
 }
 
+/* A unit of work: some 20 ns, on the simulated machine a switch. */
+static void work(stage_t *s)
+{
+    for (uint32_t i = 0; i < s->units; i++) {
+        for (uint32_t k = 0; k < 16; k++)
+            s->worked = s->worked * 0x9e3779b97f4a7c15ull + i;
+        if (gmk_test_simulated())
+            gmk_hal_relax();
+    }
+}
+
 /* Checks its number and hands it on; the last stage works. */
 static int on_stage(gmk_ctx_t *ctx)
 {
@@ -49,6 +64,7 @@ static int on_stage(gmk_ctx_t *ctx)
         if (s->pauses && s->next == 1)
             gmk_test_assert_eq(gmk_sdk_chan_send_inline(ctx, env.chan2, T_PLUG, 0, 0), GMK_OK);
     }
+    work(s);
     if (t->yield_count < s->yields) {
         gmk_yield(ctx);
         return GMK_OK;
@@ -131,6 +147,39 @@ static uint64_t pour(uint64_t from, uint64_t to)
     return refused;
 }
 
+/* Sends until nothing goes in any more, from number 0 on. returns: how many went in. */
+static uint64_t dam(void)
+{
+    uint64_t n = 0;
+
+    for (uint64_t before = 1; before != n;) {
+        before = n;
+        while (n < 10000 && send(n) == GMK_OK)
+            n++;
+        env_idle(&env); /* at rest: waiting costs nothing */
+    }
+    return n;
+}
+
+/* Memory that somebody holds. */
+static uint64_t in_use(void)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t kind = 0; kind < GMK_ALLOC_KINDS; kind++) {
+        gmk_alloc_stats_t s = {.bytes_total = 0};
+
+        gmk_test_assert_eq(gmk_alloc_get_stats(&env.kernel, kind, &s), GMK_OK);
+        bytes += s.bytes_total - s.bytes_free;
+    }
+    return bytes;
+}
+
+/* What a pipeline under pressure can hold: its slots, one parked send and one message in
+ * the hands of each stage, one of the source. */
+#define MOST_HELD (3 * SLOTS + 2 + 3 + 1)
+#define BLOCK_BYTES 128u /* of a payload with its header */
+
 static void check_through(uint64_t n)
 {
     for (uint32_t i = 0; i < 3; i++) {
@@ -151,20 +200,6 @@ static uint64_t high_water(void)
     return s.bytes_high_water;
 }
 
-/* Sends from number 0 on until nothing moves any more. returns: how many. */
-static uint64_t fill(void)
-{
-    uint64_t n = 0;
-
-    for (uint64_t before = 1; before != n;) {
-        before = n;
-        while (n < 10000 && send(n) == GMK_OK)
-            n++;
-        env_idle(&env); /* at rest: waiting costs nothing */
-    }
-    return n;
-}
-
 /* CH-14, CH-55, R19: the last stage works longer than all before it. It begins by standing
  * still, so that the pressure comes to the source through both outboxes however the
  * machine's other work slows the source itself. */
@@ -177,7 +212,7 @@ static void slow_last_stage(uint32_t n_workers, uint32_t mode)
     plug_in(&env);
     stage[2].yields = 10;
     stage[2].pauses = true;
-    full = fill();
+    full = dam();
     gmk_test_assert_eq(full, 3 * SLOTS + 3);
     gmk_test_assert_eq(send(full), GMK_CHAN_FULL);
     gmk_test_assert_ge(env_metric(&env, GMK_METRIC_OUTBOX_PARKED), 3); /* the plug's, too */
@@ -193,6 +228,45 @@ static void slow_last_stage(uint32_t n_workers, uint32_t mode)
     env_end(&env);
     gmk_test_assert_eq(env.report.completed, 3 * n + 4); /* and the plugs and their script */
 }
+
+/* The same with a last stage that stands still at first, so that every outbox is in use, and
+ * then does a thousand times the work of the others. Memory is looked at all the way: payloads and
+ * bytes in use never grow beyond what the slots hold. */
+static void thousandfold(uint32_t n_workers, uint32_t mode)
+{
+    uint64_t n = gmk_test_scale(20000, 200);
+    uint64_t idle_bytes, most_live = 0, most_bytes = 0, refused = 0, at;
+
+    GMK_REQUIRE(boot(n_workers, mode));
+    for (uint32_t i = 0; i < 3; i++)
+        stage[i].units = i < 2 ? 1 : 1000;
+    plug_in(&env);
+    env_idle(&env);
+    idle_bytes = in_use();
+    stage[2].pauses = true;
+    at = dam();
+    gmk_test_assert_ge(env_metric(&env, GMK_METRIC_OUTBOX_PARKED), 3); /* with the plug's */
+    plug_out(&env);
+    for (; at < n; at += n / 100) {
+        refused += pour(at, at + n / 100);
+        most_live = gmk_max64(most_live, env_live(&env));
+        most_bytes = gmk_max64(most_bytes, in_use());
+    }
+    gmk_test_assert_gt(refused, 0);       /* the pressure has come to the source */
+    gmk_test_assert_ge(most_live, SLOTS); /* and there was some: the samples saw it */
+    gmk_test_assert_le(most_live, MOST_HELD);
+    gmk_test_assert_le(most_bytes, idle_bytes + MOST_HELD * BLOCK_BYTES);
+    env_idle(&env);
+    check_through(at);
+    gmk_test_assert_eq(in_use(), idle_bytes);
+    env_end(&env);
+    gmk_test_assert_eq(env.report.completed, 3 * at + 4); /* what stopped it up, and its end */
+}
+
+/* CH-14, CH-55, SDK-10, R19. */
+GMK_TEST(pressure_last_stage_slowed_a_thousandfold_p2p) { thousandfold(2, GMK_CHAN_P2P); }
+GMK_TEST(pressure_last_stage_slowed_a_thousandfold_fanout) { thousandfold(2, GMK_CHAN_FANOUT); }
+GMK_TEST(pressure_last_stage_slowed_a_thousandfold_one_worker) { thousandfold(1, GMK_CHAN_P2P); }
 
 GMK_TEST(pressure_slow_last_stage_p2p_one_worker) { slow_last_stage(1, GMK_CHAN_P2P); }
 GMK_TEST(pressure_slow_last_stage_p2p) { slow_last_stage(2, GMK_CHAN_P2P); }
@@ -211,7 +285,7 @@ static void standstill(uint32_t mode)
     GMK_REQUIRE(boot(2, mode));
     plug_in(&env);
     stage[2].pauses = true;
-    n = fill();
+    n = dam();
     held = env_books(&env).queued - 3; /* the plug's two and the send that waits for it */
     /* The last stage has done one; in the stages before it one message is parked each. */
     gmk_test_assert_eq(held, 3 * SLOTS + 2);
@@ -280,6 +354,21 @@ static int on_double(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+#define CYCLE                                                                                      \
+    "cycle of channels that never drop: ping -> c.pong -> pong -> c.pang -> pang -> c.ping -> "    \
+    "ping"
+
+/* At boot: the declarations already say that it can close. */
+static void check_warned(void)
+{
+    const char *at = gmk_boot_warnings(&env.kernel);
+    uint32_t n = 0;
+
+    while (CYCLE[n] != '\0' && CYCLE[n] == at[n])
+        n++;
+    gmk_test_assert_named(CYCLE[n] == '\0', CYCLE);
+}
+
 static void cycle(uint32_t mode)
 {
     static const char *const names[] = {"ping", "pong", "pang"};
@@ -300,11 +389,16 @@ static void cycle(uint32_t mode)
                                     .mode = mode,
                                     .guarantee = LOSSLESS,
                                     .slots = 2};
+        s->d[1] = s->d[0];
+        s->d[1].name = chans[(i + 1) % 3];
+        s->d[1].direction = GMK_CHAN_PRODUCE;
+        s->d[1].msg_type = T_PING + (i + 1) % 3;
         s->m = (gmk_module_t){
-            .name = names[i], .handlers = s->h, .n_handlers = 1, .channels = s->d, .n_channels = 1};
+            .name = names[i], .handlers = s->h, .n_handlers = 1, .channels = s->d, .n_channels = 2};
         mods[i] = &s->m;
     }
     GMK_REQUIRE(env_boot(&env, 2, 0, mods, 3));
+    check_warned();
     for (uint32_t i = 0; i < 3; i++)
         ring[i] = (uint32_t)gmk_chan_find(env.ctx, chans[i]);
     gmk_test_assert_eq(gmk_chan_emit(env.ctx, ring[0], &t), GMK_OK);
@@ -319,6 +413,7 @@ static void cycle(uint32_t mode)
     gmk_test_assert_str_eq(env.report.stuck, r.stuck);
 }
 
-/* R8, R19: the audit names a circular wait, and halt ends all the same. */
+/* R8, R19: the boot warns of the cycle, the audit names it once it has closed, and halt ends
+ * all the same. */
 GMK_TEST(pressure_cycle_of_p2p_channels_is_named) { cycle(GMK_CHAN_P2P); }
 GMK_TEST(pressure_cycle_of_fanout_channels_is_named) { cycle(GMK_CHAN_FANOUT); }

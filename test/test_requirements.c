@@ -148,6 +148,12 @@ GMK_TEST(requirements_return_codes)
 /* T-17. */
 GMK_TEST(requirements_fault_reasons)
 {
+    static const uint32_t reasons[] = {
+#define X(name, number, text) number,
+#include "ggmk/reasons.def"
+#undef X
+    };
+
     gmk_test_assert_eq(GMK_ERR_NOMEM, 1);
     gmk_test_assert_eq(GMK_ERR_FULL, 2);
     gmk_test_assert_eq(GMK_ERR_EMPTY, 3);
@@ -160,9 +166,11 @@ GMK_TEST(requirements_fault_reasons)
     gmk_test_assert_eq(GMK_ERR_YIELD_LIMIT, 10);
     gmk_test_assert_eq(GMK_ERR_TYPE_MISMATCH, 11);
     gmk_test_assert_eq(GMK_ERR_ALREADY_BOUND, 12);
-    for (uint32_t i = 1; i < GMK_REASON_COUNT; i++)
+    for (uint32_t i = 1; i < GMK_ARRAY_LEN(reasons); i++)
         for (uint32_t j = 0; j < i; j++)
-            gmk_test_assert_named(gmk_reason_text(i) != gmk_reason_text(j), gmk_reason_text(i));
+            gmk_test_assert_named(gmk_reason_text(reasons[i]) != gmk_reason_text(reasons[j]),
+                                  gmk_reason_text(reasons[i]));
+    gmk_test_assert_str_eq(gmk_reason_text(GMK_ERR_FULL), "unknown reason");
 }
 
 /* T-18. */

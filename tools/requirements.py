@@ -36,13 +36,14 @@ KINDS = {  # of explanations: what each says
     'build': 'shown by what is built and how, not by a test that runs',
 }
 # What proves without being a unit test, and by which target.
-TARGETS = {'test/docs.sh': 'docs-check', 'test/headers.sh': 'headers-check',
-           'test/install.sh': 'install-check', 'test/pipeline.sh': 'pipeline-check',
-           'test/strip.sh': 'strip-check', 'test/tunables.sh': 'tunables-check'}
+TARGETS = {'test/canary.sh': 'canary-check', 'test/docs.sh': 'docs-check',
+           'test/headers.sh': 'headers-check', 'test/install.sh': 'install-check',
+           'test/pipeline.sh': 'pipeline-check', 'test/strip.sh': 'strip-check',
+           'test/tunables.sh': 'tunables-check'}
 SOURCES = ('test/*.c', 'test/*.h', 'test/*.sh', 'test/mutants/*', 'test/lint/*.sh',
            'tools/lint.py')
 
-NAMED = re.compile(r'\b([A-Z]{1,4})-(\d+)\b')
+NAMED = re.compile(r'\b([A-Z]{1,4})-(\d+)[a-f]?\b')  # ACC-6a is a part of ACC-6
 RANGE = re.compile(r'(?:\.\.| to | - )(?:([A-Z]{1,4})-)?(\d+)\b')
 TEST = re.compile(r'\bGMK_TEST\s*\(\s*(\w+)\s*\)')
 SHELL_COMMENT = re.compile(r'(?:^|\s)#(.*)')

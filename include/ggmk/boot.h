@@ -81,7 +81,7 @@ GMK_EXTERN_C_BEGIN
  * gmk_boot_error(k). threads: one. source: SYS-11, SYS-12. */
 int gmk_boot(gmk_kernel_t *k, const gmk_boot_cfg_t *cfg, gmk_module_t **mods, uint32_t n_mods);
 
-/* What the last gmk_boot of *k refused, why, and what to do; "" after success. */
+/* What the last gmk_boot of *k refused, why, and what to do; "" after success, and for null. */
 const char *gmk_boot_error(const gmk_kernel_t *k);
 
 /* What boot accepted and may not be meant, a line each, '\n' between them, "" if there is
@@ -92,7 +92,7 @@ const char *gmk_boot_error(const gmk_kernel_t *k);
  * source: CH-14, CH-37, R19. */
 const char *gmk_boot_warnings(const gmk_kernel_t *k);
 
-/* Ends a kernel within cfg.halt_timeout_ns; see gmk_halt_timeout. */
+/* Ends a kernel within cfg.halt_timeout_ns. returns: as gmk_halt_timeout. */
 int gmk_halt(gmk_kernel_t *k);
 
 /* Closes the kernel to new work from outside, lets the workers drain what is queued,
@@ -119,7 +119,7 @@ int gmk_submit(gmk_kernel_t *k, gmk_task_t *t);
  * the first is refused. */
 GMK_NODISCARD int gmk_submit_batch(gmk_kernel_t *k, gmk_task_t *t, uint32_t n);
 
-/* As gmk_emit_to, gmk_emit_after and gmk_emit_at_tick, from outside. */
+/* The same calls from outside. returns: as gmk_emit_to, gmk_emit_after and gmk_emit_at_tick. */
 GMK_NODISCARD int gmk_submit_to(gmk_kernel_t *k, gmk_task_t *t, uint32_t worker);
 GMK_NODISCARD int gmk_submit_after(gmk_kernel_t *k, gmk_task_t *t, uint64_t delay_ns);
 GMK_NODISCARD int gmk_submit_at_tick(gmk_kernel_t *k, gmk_task_t *t, uint32_t tick);

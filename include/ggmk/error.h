@@ -22,6 +22,17 @@ enum gmk_reason {
     GMK_REASON_COUNT
 };
 
+/* Names that the seed gives to reasons, and that no work carries here: each of these is the
+ * caller's answer, a return code, before there is any work. No text. source: T-17. */
+enum gmk_reason_unused {
+    GMK_ERR_FULL = 2,
+    GMK_ERR_EMPTY = 3,
+    GMK_ERR_INVALID = 4,
+    GMK_ERR_NOT_FOUND = 5,
+    GMK_ERR_EXISTS = 6,
+    GMK_ERR_ALREADY_BOUND = 12
+};
+
 /* GMK_FAIL(code) is the failure code of a handler; bare GMK_FAIL is -1. */
 #define GMK_FAIL(code) (-(code))
 /* The code given to GMK_FAIL(code). */
@@ -34,7 +45,8 @@ GMK_EXTERN_C_BEGIN
  * threads: any, signal handlers too. cost: a scan of the table. source: R11. */
 const char *gmk_strerror(int rc);
 
-/* The text of a failure reason (enum gmk_reason). As gmk_strerror. */
+/* The text of a failure reason (enum gmk_reason), "unknown reason" for others. As
+ * gmk_strerror. */
 const char *gmk_reason_text(uint32_t reason);
 
 /* GMK_VERSION_CURRENT of the library that is linked. threads: any. source: R21. */

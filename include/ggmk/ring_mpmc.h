@@ -38,12 +38,12 @@ GMK_NODISCARD int gmk_ring_mpmc_init_buf(gmk_ring_mpmc_t *r, uint32_t cap, uint3
 /* Frees what init took. pre: nobody uses r. */
 void gmk_ring_mpmc_destroy(gmk_ring_mpmc_t *r);
 
-/* Copies one element in or out. returns: 0, or -1 when full or empty.
- * threads: any. cost: lock-free. */
+/* Copies one element in or out. returns: 0; -1 when full or empty, or on a
+ * null argument. threads: any. cost: lock-free. */
 GMK_NODISCARD int gmk_ring_mpmc_push(gmk_ring_mpmc_t *r, const void *elem);
 GMK_NODISCARD int gmk_ring_mpmc_pop(gmk_ring_mpmc_t *r, void *elem);
 
-/* Approximate. threads: any. */
+/* Approximate; 0 of null. threads: any. */
 uint32_t gmk_ring_mpmc_count(const gmk_ring_mpmc_t *r);
 
 GMK_EXTERN_C_END

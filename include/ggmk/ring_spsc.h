@@ -29,12 +29,13 @@ GMK_NODISCARD int gmk_ring_spsc_init_buf(gmk_ring_spsc_t *r, uint32_t cap, uint3
 /* Frees what init took. pre: nobody uses r. */
 void gmk_ring_spsc_destroy(gmk_ring_spsc_t *r);
 
-/* Copies one element in (producer) or out (consumer). returns: 0, or -1 when full or
- * empty. threads: one producer, one consumer. cost: wait-free. */
+/* Copies one element in (producer) or out (consumer). returns: 0; -1 when full or empty,
+ * or on a null argument. threads: one producer, one consumer. cost: wait-free. */
 GMK_NODISCARD int gmk_ring_spsc_push(gmk_ring_spsc_t *r, const void *elem);
 GMK_NODISCARD int gmk_ring_spsc_pop(gmk_ring_spsc_t *r, void *elem);
 
-/* A recent value; exact when the other side rests. threads: any. */
+/* A recent value; exact when the other side rests; of null, an empty ring's that is not full.
+ * threads: any. */
 uint32_t gmk_ring_spsc_count(const gmk_ring_spsc_t *r);
 bool gmk_ring_spsc_full(const gmk_ring_spsc_t *r);
 bool gmk_ring_spsc_empty(const gmk_ring_spsc_t *r);

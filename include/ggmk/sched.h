@@ -32,11 +32,13 @@ GMK_NODISCARD int gmk_emit_at_tick(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t tick)
 /* Asks the runtime to run the current task again, behind older work, with meta0 and
  * meta1 as they are (gmk_yield_at stores phase into meta0 first). The handler then
  * returns GMK_OK. More than max_yields yields fail the task with
- * GMK_ERR_YIELD_LIMIT. threads: a handler's own. source: EQ-4 to EQ-7. */
+ * GMK_ERR_YIELD_LIMIT. Outside a task, and for a null context, nothing happens.
+ * threads: a handler's own. source: EQ-4 to EQ-7. */
 void gmk_yield(gmk_ctx_t *ctx);
 void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase);
 
-/* True once the current batch has used the handler's time budget: yield soon.
+/* True once the current batch has used the handler's time budget: yield soon. False
+ * outside a task. Here and below, what a null context says is what one without a task does.
  * cost: one read of the cycle counter. source: EQ-8, V-69, R10. */
 bool gmk_budget_spent(gmk_ctx_t *ctx);
 
@@ -45,7 +47,8 @@ bool gmk_budget_spent(gmk_ctx_t *ctx);
 uint32_t gmk_retries(const gmk_ctx_t *ctx);
 uint64_t gmk_chan_seq(const gmk_ctx_t *ctx);
 
-/* Identity of the current task and worker. source: SDK-3. */
+/* Identity of the current task and worker; 0, GMK_NO_WORKER and 0 for a null context.
+ * source: SDK-3. */
 uint32_t gmk_self_tenant(const gmk_ctx_t *ctx);
 uint32_t gmk_self_worker(const gmk_ctx_t *ctx);
 uint32_t gmk_tick(const gmk_ctx_t *ctx);

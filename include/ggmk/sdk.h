@@ -23,12 +23,14 @@ GMK_NODISCARD int gmk_sdk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t m
 GMK_NODISCARD int gmk_sdk_chan_send(gmk_ctx_t *ctx, uint32_t chan, uint32_t type,
                                     const void *payload, uint32_t len);
 
-/* The same for a message of two numbers, without allocation. source: SDK-11. */
+/* The same for a message of two numbers, without allocation.
+ * returns: as gmk_sdk_chan_send. source: SDK-11. */
 GMK_NODISCARD int gmk_sdk_chan_send_inline(gmk_ctx_t *ctx, uint32_t chan, uint32_t type,
                                            uint64_t val0, uint64_t val1);
 
 /* The same for a task made by hand, its payload included: on success, also when it
- * waits in the outbox, the payload reference is gone; on failure it stays. */
+ * waits in the outbox, the payload reference is gone; on failure it stays.
+ * returns: as gmk_sdk_chan_send. */
 GMK_NODISCARD int gmk_sdk_chan_send_task(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 
 GMK_EXTERN_C_END

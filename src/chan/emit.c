@@ -31,12 +31,20 @@ typedef struct claim {
     uint32_t priority;
 } claim_t;
 
+/* The channel was full when its tail stood there: the cursors, read later, have only moved on
+ * since. Else who found no room came second to another who found it, and looks again. */
+static bool was_full(const gmki_chan_t *c, uint64_t tail, uint32_t spare)
+{
+    return tail + spare >= gmki_chan_slowest(c) + c->slots;
+}
+
 /* Claims up to n positions for messages of a priority. */
 static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t priority)
 {
     claim_t got = {.readers = UINT32_MAX, .priority = priority};
     uint32_t spare = priority == GMK_PRIO_CRITICAL ? 0 : c->spare;
     uint32_t attempts = 0;
+    uint64_t tail;
 
     if (GMK_FAULT(GMK_FAULT_QUEUE))
         return got;
@@ -44,8 +52,8 @@ static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t prior
         got.n = gmk_credit_claim(&c->ring, n, spare, &got.pos, &got.readers, GMK_DEV);
         if (GMK_LIKELY(got.n != 0) || got.readers == 0)
             return got;
-        /* Room that another producer has found meanwhile is room, too. */
-        if (gmki_chan_make_room(a, c, n) || gmk_credit_room(&c->ring, GMK_DEV) > spare)
+        tail = gmki_chan_tail(c);
+        if (gmki_chan_make_room(a, c, n) || !was_full(c, tail, spare))
             continue;
         if (!gmki_chan_lossy(c) || ++attempts == LOSSY_ATTEMPTS)
             return got;

@@ -66,7 +66,8 @@ int gmk_ring_mpmc_push(gmk_ring_mpmc_t *r, const void *elem)
 {
     uint32_t pos;
 
-    if (gmk_mpmc_claim(&r->ring, r->buf, r->stride, 1, &pos, GMK_DEV) == 0)
+    if (r == NULL || elem == NULL ||
+        gmk_mpmc_claim(&r->ring, r->buf, r->stride, 1, &pos, GMK_DEV) == 0)
         return -1;
     gmki_elem_copy(mpmc_elem(r, pos), elem, r->elem_size);
     gmk_mpmc_publish(&r->ring, r->buf, r->stride, pos, 1, GMK_DEV);
@@ -77,11 +78,15 @@ int gmk_ring_mpmc_pop(gmk_ring_mpmc_t *r, void *elem)
 {
     uint32_t pos;
 
-    if (gmk_mpmc_take(&r->ring, r->buf, r->stride, 1, &pos, GMK_DEV) == 0)
+    if (r == NULL || elem == NULL ||
+        gmk_mpmc_take(&r->ring, r->buf, r->stride, 1, &pos, GMK_DEV) == 0)
         return -1;
     gmki_elem_copy(elem, mpmc_elem(r, pos), r->elem_size);
     gmk_mpmc_release(&r->ring, r->buf, r->stride, pos, 1, GMK_DEV);
     return 0;
 }
 
-uint32_t gmk_ring_mpmc_count(const gmk_ring_mpmc_t *r) { return gmk_mpmc_count(&r->ring, GMK_DEV); }
+uint32_t gmk_ring_mpmc_count(const gmk_ring_mpmc_t *r)
+{
+    return r != NULL ? gmk_mpmc_count(&r->ring, GMK_DEV) : 0;
+}

@@ -51,7 +51,7 @@ int gmk_ring_spsc_push(gmk_ring_spsc_t *r, const void *elem)
 {
     uint32_t pos;
 
-    if (gmk_spsc_claim(&r->ring, 1, &pos, GMK_DEV) == 0)
+    if (r == NULL || elem == NULL || gmk_spsc_claim(&r->ring, 1, &pos, GMK_DEV) == 0)
         return -1;
     gmki_elem_copy(gmk_spsc_at(r->buf, r->ring.mask_p, pos, r->stride), elem, r->elem_size);
     gmk_spsc_publish(&r->ring, pos, 1, GMK_DEV);
@@ -62,18 +62,21 @@ int gmk_ring_spsc_pop(gmk_ring_spsc_t *r, void *elem)
 {
     uint32_t pos;
 
-    if (gmk_spsc_take(&r->ring, 1, &pos, GMK_DEV) == 0)
+    if (r == NULL || elem == NULL || gmk_spsc_take(&r->ring, 1, &pos, GMK_DEV) == 0)
         return -1;
     gmki_elem_copy(elem, gmk_spsc_at(r->buf, r->ring.mask_c, pos, r->stride), r->elem_size);
     gmk_spsc_release(&r->ring, pos, 1, GMK_DEV);
     return 0;
 }
 
-uint32_t gmk_ring_spsc_count(const gmk_ring_spsc_t *r) { return gmk_spsc_count(&r->ring, GMK_DEV); }
+uint32_t gmk_ring_spsc_count(const gmk_ring_spsc_t *r)
+{
+    return r != NULL ? gmk_spsc_count(&r->ring, GMK_DEV) : 0;
+}
 
 bool gmk_ring_spsc_full(const gmk_ring_spsc_t *r)
 {
-    return gmk_ring_spsc_count(r) == r->ring.mask_p + 1;
+    return r != NULL && gmk_ring_spsc_count(r) == r->ring.mask_p + 1;
 }
 
 bool gmk_ring_spsc_empty(const gmk_ring_spsc_t *r) { return gmk_ring_spsc_count(r) == 0; }

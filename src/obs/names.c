@@ -42,7 +42,8 @@ const char *gmk_strerror(int rc)
 
 const char *gmk_reason_text(uint32_t reason)
 {
-    return reason < GMK_REASON_COUNT ? reasons[reason] : "unknown reason";
+    return reason < GMK_REASON_COUNT && reasons[reason] != NULL ? reasons[reason]
+                                                                : "unknown reason";
 }
 
 const char *gmk_metric_key(uint32_t id) { return id < GMK_METRIC_COUNT ? metric_keys[id] : NULL; }

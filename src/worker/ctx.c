@@ -113,26 +113,33 @@ int gmk_emit_at_tick(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t tick)
     return set_timer(ctx, t, gmki_tick_widen(now, tick), true);
 }
 
-void gmk_yield(gmk_ctx_t *ctx) { ctx->agent->yielded = ctx->agent->in_task; }
+void gmk_yield(gmk_ctx_t *ctx)
+{
+    if (ctx != NULL)
+        ctx->agent->yielded = ctx->agent->in_task;
+}
 
 void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase)
 {
+    if (ctx == NULL)
+        return;
     ctx->task->meta0 = phase;
     gmk_yield(ctx);
 }
 
 bool gmk_budget_spent(gmk_ctx_t *ctx)
 {
-    const gmki_agent_t *a = ctx->agent;
+    const gmki_agent_t *a = ctx != NULL ? ctx->agent : NULL;
 
-    return a->in_task && gmk_hal_now_ns() - a->obs.now >=
-                             gmki_core(a->sched)->mods.handlers[gmki_current(a)].budget_ns;
+    return a != NULL && a->in_task &&
+           gmk_hal_now_ns() - a->obs.now >=
+               gmki_core(a->sched)->mods.handlers[gmki_current(a)].budget_ns;
 }
 
 /* The cell around ctx->task, null where no task runs. */
 static const gmk_cell_t *current_cell(const gmk_ctx_t *ctx)
 {
-    if (!ctx->agent->in_task)
+    if (ctx == NULL || !ctx->agent->in_task)
         return NULL;
     return (const gmk_cell_t *)((const char *)ctx->task - offsetof(gmk_cell_t, task));
 }
@@ -151,19 +158,27 @@ uint64_t gmk_chan_seq(const gmk_ctx_t *ctx)
     return c != NULL && (c->task.flags & GMK_TF_CHANNEL_MSG) != 0 ? c->chan_seq : 0;
 }
 
-uint64_t gmk_chan_gap(const gmk_ctx_t *ctx)
+/* A message handler of a serial group runs. */
+static bool in_group(const gmk_ctx_t *ctx)
 {
-    return ctx->agent->in_task && ctx->agent->group != NULL ? ctx->agent->chan_gap : 0;
+    return ctx != NULL && ctx->agent->in_task && ctx->agent->group != NULL;
 }
+
+uint64_t gmk_chan_gap(const gmk_ctx_t *ctx) { return in_group(ctx) ? ctx->agent->chan_gap : 0; }
 
 uint32_t gmk_error_reason(const gmk_ctx_t *ctx)
 {
-    return ctx->agent->in_task && ctx->agent->group != NULL ? ctx->agent->error_reason : 0;
+    return in_group(ctx) ? ctx->agent->error_reason : 0;
 }
 
-uint32_t gmk_self_tenant(const gmk_ctx_t *ctx) { return ctx->task->tenant; }
-uint32_t gmk_self_worker(const gmk_ctx_t *ctx) { return ctx->worker_id; }
-uint32_t gmk_tick(const gmk_ctx_t *ctx) { return ctx->tick; }
+uint32_t gmk_self_tenant(const gmk_ctx_t *ctx) { return ctx != NULL ? ctx->task->tenant : 0; }
+
+uint32_t gmk_self_worker(const gmk_ctx_t *ctx)
+{
+    return ctx != NULL ? ctx->worker_id : GMK_NO_WORKER;
+}
+
+uint32_t gmk_tick(const gmk_ctx_t *ctx) { return ctx != NULL ? ctx->tick : 0; }
 
 /* Memory. --------------------------------------------------------------------- */
 
