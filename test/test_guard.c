@@ -428,7 +428,7 @@ static gmk_chan_decl_t fan_channels[] = {{.name = "fan",
 static gmk_module_t fan_modules[] = {FAN_MODULE("fan.a", &g), FAN_MODULE("fan.b", NULL),
                                      FAN_MODULE("fan.c", NULL)};
 
-/* FM-11, AL-16: of a fan-out message whose handler crashed with one subscriber, the others get
+/* FM-11, CH-42: of a fan-out message whose handler crashed with one subscriber, the others get
  * the payload whole, and it is freed once. */
 GMK_TEST(guard_a_payload_shared_with_a_crashing_subscriber_is_freed_once)
 {
