@@ -63,9 +63,11 @@ typedef struct gmki_det_agent {
     gmki_det_list_t made; /* emitted by deterministic tasks in the open tick */
 } gmki_det_agent_t;
 
-/* A module's part: what it has to do in the open tick, in canonical order, then yields. */
+/* A module's part: what it has to do in the open tick, in canonical order, then yields. While
+ * left is 0 the list is the drainer's, else that of who holds the module's token. */
 typedef struct gmki_det_module {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmki_det_list_t work;
+    gmk_a32_t left; /* deliveries of the open tick that have not left it */
     gmk_a64_t hash; /* chain over its events: one writer, who holds the token */
 } gmki_det_module_t;
 
@@ -108,6 +110,7 @@ typedef struct gmki_det {
     gmki_det_entry_t *later; /* heap by due */
     uint64_t n_later;
     gmki_det_list_t held;
+    uint64_t held_chans[GMK_MAX_CHANNELS / 64 + 1]; /* by index: some of it may be held */
     uint64_t position; /* deliveries ever numbered: the next canonical position */
     uint64_t seq;      /* the next seq */
     /* Under the lock. */
@@ -159,6 +162,12 @@ gmki_det_entry_t *gmki_det_take(gmki_det_t *d, gmki_agent_t *a, uint32_t module)
 void gmki_det_yield(gmki_det_t *d, gmki_agent_t *a);
 GMK_NODISCARD bool gmki_det_retry(gmki_det_t *d, gmki_agent_t *a, uint64_t due);
 GMK_NODISCARD bool gmki_det_settled(gmki_det_t *d, gmki_agent_t *a);
+
+/* A module has something to do in the open tick. threads: who holds its token. */
+GMK_FN bool gmki_det_has(const gmki_det_t *d, uint32_t module)
+{
+    return gmk_load_acq(&d->modules[module].left, GMK_DEV) != 0; /* sync: det.left */
+}
 
 /* The tick that must end before later ones may begin: the open one, else the earliest
  * due; GMKI_NEVER if there is neither. threads: any. blocks: for a lock. */

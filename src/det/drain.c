@@ -63,6 +63,8 @@ static void gather(gmki_det_t *d, batch_t *b, bool revisit)
 
     while (d->later != NULL && d->later->due <= b->tick)
         gmki_det_append(&b->in, gmki_det_later_take(d));
+    if (revisit)
+        gmk_hal_memset(d->held_chans, 0, sizeof(d->held_chans));
     while (revisit && (e = gmki_det_pop(&d->held)) != NULL) {
         e->due = b->tick;
         gmki_det_append(&b->in, e);
@@ -132,6 +134,28 @@ static bool bind(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     return true;
 }
 
+/* Of a channel nothing overtakes what is held, also if somebody has subscribed since: that
+ * is held too, and all of it asked for at the next tick. */
+static void hold_behind(gmki_det_t *d, batch_t *b)
+{
+    bool again = false;
+
+    for (gmk_canon_node_t *n = b->in.first; n != NULL; n = n->next) {
+        gmki_det_entry_t *e = gmki_det_of(n);
+        uint32_t at = GMK_CHAN_INDEX(e->cell.task.channel);
+        uint64_t bit = 1ull << (at & 63);
+
+        if (e->fate == GMKI_DET_HELD) {
+            d->held_chans[at / 64] |= bit;
+        } else if (e->fate == GMKI_DET_SPLIT && (d->held_chans[at / 64] & bit) != 0) {
+            e->fate = GMKI_DET_HELD;
+            again = true;
+        }
+    }
+    if (again)
+        gmki_det_unhold(d, b->tick + 1);
+}
+
 /* Decides all; false: no memory, and everything is due as before. */
 static bool bind_all(gmki_det_t *d, gmki_agent_t *a, batch_t *b)
 {
@@ -140,8 +164,10 @@ static bool bind_all(gmki_det_t *d, gmki_agent_t *a, batch_t *b)
 
     for (gmk_canon_node_t *n = b->in.first; n != NULL && ok; n = n->next)
         ok = bind(d, a, gmki_det_of(n));
-    if (ok)
+    if (ok) {
+        hold_behind(d, b);
         return true;
+    }
     while ((e = gmki_det_pop(&b->in)) != NULL) {
         if (e->fate != GMKI_DET_BOUND)
             e->fate = GMKI_DET_OPEN;
@@ -243,6 +269,11 @@ static void hand_out(gmki_det_t *d, batch_t *b, uint64_t *modules)
         e->emission = 0;
         gmki_det_append(&d->modules[e->module].work, e);
         *modules |= 1ull << e->module;
+    }
+    for (uint64_t set = *modules; set != 0; set &= set - 1) {
+        gmki_det_module_t *m = &d->modules[gmk_lowest_bit64(set)];
+
+        gmk_store_rel(&m->left, (uint32_t)m->work.count, GMK_DEV); /* sync: det.left */
     }
 }
 

@@ -169,7 +169,7 @@ gmki_det_entry_t *gmki_det_take(gmki_det_t *d, gmki_agent_t *a, uint32_t module)
     gmki_det_agent_t *mine = &d->agents[a->obs.agent];
 
     GMK_ASSERT(mine->current == NULL, "an agent runs one deterministic task at a time");
-    mine->current = gmki_det_pop(&d->modules[module].work);
+    mine->current = gmki_det_has(d, module) ? gmki_det_pop(&d->modules[module].work) : NULL;
     return mine->current;
 }
 
@@ -192,8 +192,12 @@ void gmki_det_yield(gmki_det_t *d, gmki_agent_t *a)
 }
 
 /* One delivery of the open tick less. returns: true: the tick has ended. */
-static bool one_less(gmki_det_t *d)
+static bool one_less(gmki_det_t *d, uint32_t module)
 {
+    gmk_a32_t *left = &d->modules[module].left;
+
+    /* relaxed: the token holder's own; the next drain comes after outstanding is 0 */
+    gmk_store_rlx(left, gmk_load_rlx(left, GMK_DEV) - 1, GMK_DEV);
     if (gmk_sub_ar(&d->outstanding, 1, GMK_DEV) != 1) /* sync: det.outstanding */
         return false;
     gmki_det_end(d);
@@ -208,13 +212,16 @@ bool gmki_det_retry(gmki_det_t *d, gmki_agent_t *a, uint64_t due)
     e->internal = 1;
     e->due = gmk_max64(due, d->tick + 1);
     gmki_det_append(&d->agents[a->obs.agent].made, e);
-    return one_less(d);
+    return one_less(d, e->module);
 }
 
 bool gmki_det_settled(gmki_det_t *d, gmki_agent_t *a)
 {
-    gmki_det_free(a, leave(d, a));
-    return one_less(d);
+    gmki_det_entry_t *e = leave(d, a);
+    uint32_t module = e->module;
+
+    gmki_det_free(a, e);
+    return one_less(d, module);
 }
 
 uint64_t gmki_det_unfinished(gmki_det_t *d)
