@@ -32,11 +32,23 @@ SEEDS ?= 500
 SECONDS ?= 60
 FIRST ?= 1
 
-sim: $(B)/sim/bin/stress_storm
-	@$< --sim-seeds $(FIRST) $(SEEDS)
+STORMS := stress_storm stress_chan
 
-stress: $(B)/linux/bin/stress_storm
-	@$< --seconds $(SECONDS)
+# Both storms, SEEDS= seeds each; CHAN_SEEDS= of the channel storm if they differ.
+CHAN_SEEDS ?= $(SEEDS)
+sim: $(STORMS:%=$(B)/sim/bin/%)
+	@sh mk/run-storms.sh $(B)/sim/bin/stress_storm --sim-seeds $(FIRST) $(SEEDS) -- \
+	  $(B)/sim/bin/stress_chan --sim-seeds $(FIRST) $(CHAN_SEEDS)
+
+stress: $(STORMS:%=$(B)/linux/bin/%)
+	@sh mk/run-storms.sh $(B)/linux/bin/stress_storm --seconds $(SECONDS) -- \
+	  $(B)/linux/bin/stress_chan --seconds $(SECONDS)
+
+# The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer.
+SOAK_SEEDS ?= 10000
+SOAK_SECONDS ?= 600
+soak:
+	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS)
 
 mutants:
 	@python3 test/mutants/run.py
@@ -81,6 +93,6 @@ tunables-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress mutants models protocols lint headers-check install-check docs-check \
+.PHONY: test sim stress soak mutants models protocols lint headers-check install-check docs-check \
   strip-check tunables-check canary-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

@@ -6,7 +6,8 @@
 # without one, or with a bad status and no failure, counts as one failed. Its output is in
 # build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
 # CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
-# simulated machine are tried (5000), STORM for how many seconds the storm runs (15).
+# simulated machine are tried (5000; CHAN_SEEDS of the channel storm, 2000), STORM for how
+# many seconds each storm runs (15).
 cd "$(dirname "$0")/.." || exit 2
 # What a calling make was told (SAN=, CC=) is not for these.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
@@ -14,6 +15,7 @@ unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
 jobs=${CHECK_JOBS:-2}
 limit=${CHECK_LIMIT:-600}
 seeds=${SEEDS:-5000}
+chan_seeds=${CHAN_SEEDS:-2000}
 storm=${STORM:-15}
 logs=build/check
 passed=0 failed=0 skipped=0 table=''
@@ -47,7 +49,7 @@ section() {
     strip) run_make strip-check ;;
     tunables) run_make tunables-check ;;
     canary) run_make canary-check ;;
-    sim) run_make sim SEEDS="$seeds" ;;
+    sim) run_make sim SEEDS="$seeds" CHAN_SEEDS="$chan_seeds" ;;
     stress-tsan) run_make stress SAN=tsan SECONDS="$storm" ;;
     stress-asan) run_make stress SAN=asan SECONDS="$storm" ;;
     mutants) run_make mutants ;;

@@ -43,7 +43,8 @@ void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase);
 bool gmk_budget_spent(gmk_ctx_t *ctx);
 
 /* How often the current delivery was retried, and its position in its channel
- * (from 1; 0 for direct work). source: V-39. */
+ * (from 1; 0 for direct work, and where a deterministic channel was closed before the
+ * tick of its message). source: V-39. */
 uint32_t gmk_retries(const gmk_ctx_t *ctx);
 uint64_t gmk_chan_seq(const gmk_ctx_t *ctx);
 

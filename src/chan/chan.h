@@ -40,7 +40,7 @@ typedef struct gmki_group {
     gmk_a32_t first_sub; /* list of subscription indices; 0 ends; changed under the lock */
     uint32_t index;
     uint32_t module; /* GMK_MAX_MODULES: a sink's */
-    bool parallel;   /* hands its messages out */
+    gmk_a32_t parallel; /* hands its messages out */
     bool extra;      /* serves one subscription and ends with it */
     bool used;       /* extra: serves one now */
     uint32_t next_free;
@@ -159,9 +159,13 @@ struct gmk_chan_reg {
 int gmki_chan_reg_init(gmki_agent_t *a, gmk_chan_reg_t *r, gmk_sched_t *s, uint32_t n_modules);
 void gmki_chan_reg_fini(gmk_chan_reg_t *r);
 int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const gmk_chan_opts_t *o);
+int gmki_chan_open_kind(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
+                        const gmk_chan_opts_t *o, enum gmki_chan_kind kind);
 int gmki_chan_find(gmk_chan_reg_t *r, const char *name);
 gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id); /* open, or null */
 gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id);  /* also by index; or null */
+/* Open, or closed and not yet dead; else null: its place may become another's at any time. */
+gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id);
 int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type);
 int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id);
 void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id); /* a mailbox */
@@ -201,7 +205,8 @@ bool gmki_sub_idles(gmki_sub_t *s); /* false: there is something after all */
 bool gmki_sub_settled(const gmki_sub_t *s); /* nothing of it is under way */
 uint64_t gmki_sub_acked(const gmki_sub_t *s);
 void gmki_sub_went(gmki_sub_t *s, uint64_t pos);  /* begun, and not settled for now */
-void gmki_sub_ended(gmki_sub_t *s, uint64_t pos); /* settled, by a serial drainer */
+void gmki_sub_came(gmki_sub_t *s, uint64_t pos);  /* is about to go on */
+void gmki_sub_ended(gmki_sub_t *s);               /* what ran is settled, by a serial drainer */
 int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t from);
 void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s);
 
@@ -274,6 +279,9 @@ GMK_FN bool gmki_chan_is_open(const gmki_chan_t *c)
 {
     return gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN; /* sync: chan.open */
 }
+
+/* relaxed: set before the group serves anybody; who looks too late does so in vain */
+GMK_FN bool gmki_is_parallel(const gmki_group_t *g) { return gmk_load_rlx(&g->parallel, GMK_DEV); }
 
 GMK_FN uint32_t gmki_sub_state(const gmki_sub_t *s)
 {

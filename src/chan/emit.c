@@ -192,7 +192,7 @@ bool gmki_chan_push_failed(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *box,
 
 void gmki_chan_dropped(gmk_chan_reg_t *r, uint32_t id)
 {
-    gmki_chan_t *c = gmki_chan_at(r, id);
+    gmki_chan_t *c = gmki_chan_known(r, id);
 
     if (c != NULL)
         gmk_add_rlx(&c->drops, 1, GMK_DEV); /* relaxed: a statistic, off the fast path */
@@ -256,7 +256,7 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
 static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
                               const gmk_task_t *t, uint32_t n)
 {
-    uint32_t subs = gmk_popcount32(c->taken);
+    uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
     uint32_t done = 0;
     int rc = GMK_OK;
 

@@ -101,36 +101,30 @@ static void acknowledge(gmki_sub_t *s)
     gmki_sub_set_acked(s, first);
 }
 
-static uint32_t away_find(const gmki_sub_t *s, uint64_t pos)
+/* One entry a delivery: a replay may have made two of one position. */
+void gmki_sub_went(gmki_sub_t *s, uint64_t pos)
+{
+    GMK_ASSERT(s->n_away < GMK_GROUP_RESUME_CAP, "a group has so many away at most");
+    s->away[s->n_away++] = pos;
+    acknowledge(s);
+}
+
+void gmki_sub_came(gmki_sub_t *s, uint64_t pos)
 {
     uint32_t i = 0;
 
     while (i < s->n_away && s->away[i] != pos)
         i++;
-    return i;
+    GMK_ASSERT(i < s->n_away, "what comes back has been away");
+    s->away[i] = s->away[--s->n_away];
 }
 
-void gmki_sub_went(gmki_sub_t *s, uint64_t pos)
+void gmki_sub_ended(gmki_sub_t *s)
 {
-    if (away_find(s, pos) == s->n_away) {
-        GMK_ASSERT(s->n_away < GMK_GROUP_RESUME_CAP, "a group has so many away at most");
-        s->away[s->n_away++] = pos;
-    }
-    acknowledge(s);
-}
-
-void gmki_sub_ended(gmki_sub_t *s, uint64_t pos)
-{
-    uint32_t i;
-
-    if (GMK_LIKELY(s->n_away == 0)) {
+    if (GMK_LIKELY(s->n_away == 0))
         gmki_sub_set_acked(s, gmki_sub_expected(s));
-        return;
-    }
-    i = away_find(s, pos);
-    if (i != s->n_away)
-        s->away[i] = s->away[--s->n_away];
-    acknowledge(s);
+    else
+        acknowledge(s);
 }
 
 bool gmki_sub_settled(const gmki_sub_t *s)
@@ -138,13 +132,14 @@ bool gmki_sub_settled(const gmki_sub_t *s)
     return s->n_away == 0 && gmk_load_acq(&s->in_flight, GMK_DEV) == 0; /* sync: chan.flight */
 }
 
-/* Of a parallel subscription only what was handed out before a moment without work. */
+/* Of a parallel subscription only what was handed out before a moment without work. The group
+ * of a cursor without a subscriber is that of the record's last one. */
 uint64_t gmki_sub_acked(const gmki_sub_t *s)
 {
     const gmki_group_t *g = gmki_sub_group(s);
     uint64_t handed_out = gmki_sub_expected(s); /* each was counted before it was taken */
 
-    if (g != NULL && g->parallel &&
+    if (g != NULL && gmki_is_parallel(g) && gmki_sub_state(s) != GMKI_SUB_DETACHED &&
         gmk_load_acq(&s->in_flight, GMK_DEV) == 0) /* sync: chan.flight */
         return handed_out;
     return gmk_load_acq(&s->acked, GMK_DEV); /* sync: chan.acked */

@@ -56,12 +56,24 @@ gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id)
     return c != NULL && (id == GMK_CHAN_INDEX(id) || gmki_chan_id(c) == id) ? c : NULL;
 }
 
+gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c = place_of(r, id);
+
+    /* The state first: of what was opened since, the identifier is another. */
+    if (c == NULL || state_of(c) == GMKI_CHAN_DEAD ||
+        gmk_load_acq(&c->id, GMK_DEV) != id) /* sync: chan.open */
+        return NULL;
+    return c;
+}
+
 gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id)
 {
     gmki_chan_t *c = place_of(r, id);
 
-    if (GMK_UNLIKELY(c == NULL || gmk_load_acq(&c->id, GMK_DEV) != id || /* sync: chan.open */
-                     state_of(c) != GMKI_CHAN_OPEN))
+    /* The state first, as above: who asks for a closed channel must not get its successor. */
+    if (GMK_UNLIKELY(c == NULL || state_of(c) != GMKI_CHAN_OPEN ||
+                     gmk_load_acq(&c->id, GMK_DEV) != id)) /* sync: chan.open */
         return NULL;
     return c;
 }
@@ -145,7 +157,6 @@ static void set_up(gmki_chan_t *c, const char *name, const gmk_chan_opts_t *o, u
     c->slots = slots;
     c->replay = o->replay_slots;
     c->spare = gmki_chan_lossy(c) ? 0 : slots * GMK_CHAN_PRIORITY_RESERVE / 100;
-    c->kind = GMKI_CHAN_USER;
     c->msg_type = o->msg_type;
     c->errors = 0;
     c->n_left = 0;
@@ -164,7 +175,7 @@ static void set_up(gmki_chan_t *c, const char *name, const gmk_chan_opts_t *o, u
 
 /* pre: the lock is held, no open channel has the name. */
 static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
-                     const gmk_chan_opts_t *o)
+                     const gmk_chan_opts_t *o, enum gmki_chan_kind kind)
 {
     uint32_t slots = o->slots != 0 ? o->slots : GMK_CHAN_DEFAULT_SLOTS;
     gmki_sub_t *s = NULL;
@@ -177,11 +188,12 @@ static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
     if (c == NULL)
         return why;
     set_up(c, name, o, slots);
+    c->kind = kind;
     if (o->mode & GMK_CHAN_P2P) {
         s = gmki_sub_make(r, c, 0);
         if (s == NULL)
             return GMK_ALLOC_FAIL;
-        s->state = GMKI_SUB_DETACHED;
+        gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
         gmk_credit_join(&c->ring, 0, &s->cursor, GMK_DEV);
     }
     id = gmki_chan_id(c);
@@ -231,7 +243,8 @@ static int check_opts(const char *name, gmk_chan_opts_t *o)
     return GMK_OK;
 }
 
-int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const gmk_chan_opts_t *o)
+int gmki_chan_open_kind(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
+                        const gmk_chan_opts_t *o, enum gmki_chan_kind kind)
 {
     gmk_chan_opts_t full = *o;
     gmki_chan_t *c;
@@ -246,9 +259,14 @@ int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const g
     else if (full.msg_type >= GMK_TYPE_SYS_FIRST && r->system_made)
         rc = GMK_E_INVALID;
     else
-        rc = chan_make(a, r, name, &full);
+        rc = chan_make(a, r, name, &full, kind);
     gmk_hal_lock_release(&r->lock);
     return rc;
+}
+
+int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const gmk_chan_opts_t *o)
+{
+    return gmki_chan_open_kind(a, r, name, o, GMKI_CHAN_USER);
 }
 
 /* Closing. ------------------------------------------------------------------------ */
@@ -274,6 +292,12 @@ static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
     gmki_subs_leave(a, r, c, live, GMK_ERR_CLOSED);
     gmki_trace(&a->obs, CHAN_CLOSE, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), (uint32_t)left);
     gmki_chan_room(a, r, c); /* who waits for room finds it closed */
+    if ((c->mode & GMK_CHAN_DETERMINISTIC) == 0)
+        return;
+    /* What it holds for a subscriber to come is settled at the next tick. */
+    gmki_det_unhold(r->det, gmki_tick(r->sched, gmk_hal_now_ns()) + 1);
+    if (!r->sched->manual_ticks)
+        gmki_wake_keeper(r->sched);
 }
 
 /* Nothing is left of a closed channel: its place is free once all have gone on. Then the

@@ -15,6 +15,7 @@ static gmki_group_t *group_new(gmk_chan_reg_t *r, bool extra)
     if (g == NULL)
         return NULL;
     g->index = r->n_groups;
+    g->extra = extra;
     if (!extra) {
         g->outbox_cells = gmk_hal_calloc(GMK_GROUP_OUTBOX_CAP, sizeof(gmk_cell_t));
         gmk_lq_setup(&g->outbox, GMK_GROUP_OUTBOX_CAP, 0);
@@ -42,7 +43,6 @@ gmki_group_t *gmki_group_make(gmk_chan_reg_t *r, uint32_t module, bool extra)
     if (g == NULL)
         return NULL;
     g->module = module;
-    g->extra = extra;
     g->used = true;
     gmk_store_rel(&g->worker, GMK_NO_WORKER, GMK_DEV); /* sync: chan.bind */
     return g;
@@ -71,7 +71,7 @@ static gmki_group_t *group_for(gmk_chan_reg_t *r, const gmki_sub_req_t *q)
         return r->groups[q->module];
     g = gmki_group_make(r, q->module, true);
     if (g != NULL)
-        g->parallel = q->parallel;
+        gmk_store_rlx(&g->parallel, q->parallel, GMK_DEV); /* relaxed: as chan.slot orders */
     return g;
 }
 
@@ -269,7 +269,7 @@ static bool revive(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk
     uint32_t leaving = GMKI_SUB_LEAVING;
 
     if ((c->mode & GMK_CHAN_P2P) == 0 || s->reason != GMK_ERR_NONE || q->sink != NULL ||
-        s->module != q->module || gmki_sub_group(s)->parallel != q->parallel ||
+        s->module != q->module || gmki_is_parallel(gmki_sub_group(s)) != q->parallel ||
         !gmk_cas_ar(&s->state, &leaving, GMKI_SUB_LIVE, GMK_DEV)) /* sync: chan.sub */
         return false;
     bind_group(gmki_sub_group(s), q);
@@ -346,6 +346,15 @@ static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
     }
 }
 
+/* Its cursor stands before nothing any more. */
+static void let_go(gmki_chan_t *c, const gmki_sub_t *s)
+{
+    gmk_hal_lock_acquire(&c->lock);
+    gmk_and_ar(&c->leaving, ~(1u << s->slot), GMK_DEV); /* sync: chan.leaving */
+    c->lagging &= ~(1u << s->slot);
+    gmk_hal_lock_release(&c->lock);
+}
+
 void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
 {
     gmki_chan_t *c = s->chan;
@@ -355,17 +364,20 @@ void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
         list_remove(r, gmki_sub_group(s), s);
     s->sink = NULL;
     s->module = GMK_MAX_MODULES;
-    gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV);      /* sync: chan.idle */
+    gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
+    /* As long as producers may skip for it, it is leaving: else what is past its end would be
+     * skipped, and lost, for it too. */
+    if (s->reason != GMK_ERR_NONE)
+        let_go(c, s);
+    else
+        gmki_sub_set_acked(s, gmki_sub_expected(s)); /* nothing of it is under way */
     gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
     if (s->reason == GMK_ERR_NONE) {
         if (open)
             return;
         purge(a, c, s);
+        let_go(c, s);
     }
-    gmk_hal_lock_acquire(&c->lock);
-    gmk_and_ar(&c->leaving, ~(1u << s->slot), GMK_DEV); /* sync: chan.leaving */
-    c->lagging &= ~(1u << s->slot);
-    gmk_hal_lock_release(&c->lock);
     release_record(r, s);
     if (!open)
         c->n_left--;
@@ -376,7 +388,9 @@ void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmki_chan_t *c = s->chan;
 
     gmk_hal_lock_acquire(&r->lock);
-    if (gmki_sub_state(s) == GMKI_SUB_LEAVING) {
+    /* It may have come back, and left for another reason: then its notice is still to be seen. */
+    if (gmki_sub_state(s) == GMKI_SUB_LEAVING &&
+        (s->reason == GMK_ERR_NONE || gmki_sub_lag(s) == 0)) {
         gmki_sub_gone(a, r, s);
         if (gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_CLOSED) /* sync: chan.open */
             gmki_chan_died(a, r, c);
@@ -428,17 +442,20 @@ int gmki_chan_sink_ready(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id,
 
 /* Failed messages. ------------------------------------------------------------------- */
 
-/* The mailbox's name: that of the channel behind an exclamation mark, cut if need be. */
-static void box_name(char *out, const char *name)
+/* The mailbox's name: an exclamation mark, the channel's identifier, since the mailbox of an
+ * earlier channel of its name may still be open, and its name, cut if need be. */
+static void box_name(char *out, const gmki_chan_t *c)
 {
-    uint32_t i = 0;
+    static const char digits[] = "0123456789abcdef";
+    uint32_t n = 0;
 
-    out[0] = '!';
-    while (i + 2 < GMK_MAX_CHAN_NAME && name[i] != '\0') {
-        out[i + 1] = name[i];
-        i++;
-    }
-    out[i + 1] = '\0';
+    out[n++] = '!';
+    for (uint32_t shift = 32; shift != 0; shift -= 4)
+        out[n++] = digits[gmki_chan_id(c) >> (shift - 4) & 15];
+    out[n++] = '.';
+    for (uint32_t i = 0; n + 1 < GMK_MAX_CHAN_NAME && c->name[i] != '\0'; i++)
+        out[n++] = c->name[i];
+    out[n] = '\0';
 }
 
 /* Opens the mailbox and subscribes the module to it with a dispatch entry for fn. */
@@ -450,15 +467,14 @@ static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gm
     int id;
     int rc;
 
-    box_name(name, c->name);
+    box_name(name, c);
     q.handler = r->add_handler(r->modules, q.module, fn);
     if (q.handler == GMKI_NO_HANDLER)
         return GMK_E_LIMIT;
-    id = gmki_chan_open(a, r, name, &o);
+    id = gmki_chan_open_kind(a, r, name, &o, GMKI_CHAN_ERRORS);
     if (id < 0)
         return id;
     q.chan = (uint32_t)id;
-    r->chans[GMK_CHAN_INDEX(q.chan)]->kind = GMKI_CHAN_ERRORS;
     /* relaxed: the group's own binding stays as it is */
     q.worker = gmk_load_rlx(&r->groups[q.module]->worker, GMK_DEV);
     rc = gmki_chan_subscribe(a, r, &q);

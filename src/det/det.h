@@ -68,7 +68,7 @@ typedef struct gmki_det_agent {
 typedef struct gmki_det_module {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmki_det_list_t work;
     gmk_a32_t given; /* work is not empty, and the holder's; else the next drain's */
-    gmk_a64_t hash; /* chain over its events: one writer, who holds the token */
+    gmk_a64_t hash;  /* chain over its events: one writer, who holds the token */
 } gmki_det_module_t;
 
 /* Who gets a delivery. */
@@ -110,6 +110,7 @@ typedef struct gmki_det {
     gmki_det_entry_t *later; /* heap by due */
     uint64_t n_later;
     gmki_det_list_t held;
+    uint64_t held_chans[GMK_MAX_CHANNELS / 64 + 1]; /* by index: some of it may be held */
     uint64_t position; /* deliveries ever numbered: the next canonical position */
     uint64_t seq;      /* the next seq */
     /* Under the lock. */

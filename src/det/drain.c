@@ -63,14 +63,16 @@ static void gather(gmki_det_t *d, batch_t *b, bool revisit)
 
     while (d->later != NULL && d->later->due <= b->tick)
         gmki_det_append(&b->in, gmki_det_later_take(d));
+    if (revisit)
+        gmk_hal_memset(d->held_chans, 0, sizeof(d->held_chans));
     while (revisit && (e = gmki_det_pop(&d->held)) != NULL) {
         e->due = b->tick;
         gmki_det_append(&b->in, e);
     }
     for (gmk_canon_node_t *n = b->in.first; n != NULL; n = n->next) {
         e = gmki_det_of(n);
-        n->hi = (uint64_t)GMK_CHAN_INDEX(e->cell.task.channel) << 48 |
-                (uint64_t)e->internal << 47 | e->position >> 32;
+        n->hi = (uint64_t)GMK_CHAN_INDEX(e->cell.task.channel) << 48 | (uint64_t)e->internal << 47 |
+                e->position >> 32;
         n->lo = e->position << 32 | e->emission;
     }
     b->in.first = gmk_canon_sort(b->in.first);
@@ -112,9 +114,7 @@ static bool bind(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     k = d->ops.targets(d->ops.arg, &e->cell, to);
     GMK_ASSERT(k <= (int)GMKI_DET_MAX_TARGETS, "an emission has so many targets at most");
     if (k <= 0) {
-        e->fate = k == 0               ? GMKI_DET_UNHEARD
-                  : k == GMKI_DET_HOLD ? GMKI_DET_HELD
-                                       : GMKI_DET_CLOSED;
+        e->fate = k == 0 ? GMKI_DET_UNHEARD : k == GMKI_DET_HOLD ? GMKI_DET_HELD : GMKI_DET_CLOSED;
         return true;
     }
     if (!provide(a, e, (uint32_t)k - 1))
@@ -132,6 +132,28 @@ static bool bind(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     return true;
 }
 
+/* Of a channel nothing overtakes what is held, also if somebody has subscribed since: that
+ * is held too, and all of it asked for at the next tick. */
+static void hold_behind(gmki_det_t *d, batch_t *b)
+{
+    bool again = false;
+
+    for (gmk_canon_node_t *n = b->in.first; n != NULL; n = n->next) {
+        gmki_det_entry_t *e = gmki_det_of(n);
+        uint32_t at = GMK_CHAN_INDEX(e->cell.task.channel);
+        uint64_t bit = 1ull << (at & 63);
+
+        if (e->fate == GMKI_DET_HELD) {
+            d->held_chans[at / 64] |= bit;
+        } else if (e->fate == GMKI_DET_SPLIT && (d->held_chans[at / 64] & bit) != 0) {
+            e->fate = GMKI_DET_HELD;
+            again = true;
+        }
+    }
+    if (again)
+        gmki_det_unhold(d, b->tick + 1);
+}
+
 /* Decides all; false: no memory, and everything is due as before. */
 static bool bind_all(gmki_det_t *d, gmki_agent_t *a, batch_t *b)
 {
@@ -140,8 +162,10 @@ static bool bind_all(gmki_det_t *d, gmki_agent_t *a, batch_t *b)
 
     for (gmk_canon_node_t *n = b->in.first; n != NULL && ok; n = n->next)
         ok = bind(d, a, gmki_det_of(n));
-    if (ok)
+    if (ok) {
+        hold_behind(d, b);
         return true;
+    }
     while ((e = gmki_det_pop(&b->in)) != NULL) {
         if (e->fate != GMKI_DET_BOUND)
             e->fate = GMKI_DET_OPEN;

@@ -66,6 +66,8 @@ gmki_agent_t *gmki_agent_make(gmki_kernel_t *k, uint32_t number, gmki_wq_t *wq)
     a->ctx.worker_id = wq != NULL ? number : GMK_NO_WORKER;
     a->ctx.agent = a;
     k->agents[number] = a;
+    if (wq == NULL && !outside)
+        gmk_store_rel(&k->n_hosts, number - k->cfg.n_workers + 1, GMK_DEV); /* sync: host.made */
     return a;
 }
 
@@ -76,8 +78,10 @@ bool gmki_hosts_inside(const gmk_sched_t *s, const gmki_agent_t *me)
 {
     const gmki_kernel_t *k = (const gmki_kernel_t *)gmki_core(s);
 
-    for (uint32_t i = k->cfg.n_workers; i + 1 < k->n_agents; i++)
-        if (k->agents[i] != NULL && k->agents[i] != me &&
+    uint32_t n = gmk_load_acq(&k->n_hosts, GMK_DEV); /* sync: host.made */
+
+    for (uint32_t i = k->cfg.n_workers; i < k->cfg.n_workers + n; i++)
+        if (k->agents[i] != me &&
             gmk_load_sc(&k->agents[i]->busy, GMK_DEV) != 0) /* sync: host.busy */
             return true;
     return false;

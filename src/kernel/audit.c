@@ -218,7 +218,10 @@ static uint32_t lose_channel(gmki_agent_t *a, gmki_chan_t *c)
             gmki_lose(a, &cell, GMK_ERR_CLOSED);
             n++;
         }
-        gmki_sub_set_acked(s, gmk_cursor_next(&s->cursor, GMK_DEV));
+        /* Also of one that leaves, for which the last messages are not: it keeps none. */
+        gmk_cursor_pass(&s->cursor, gmki_chan_tail(c), GMK_DEV);
+        gmki_sub_set_expected(s, gmki_chan_tail(c));
+        gmki_sub_set_acked(s, gmki_chan_tail(c));
     }
     if (c->replay != 0)
         gmki_chan_retain(a, c);

@@ -166,9 +166,7 @@ static int give_input(replay_t *r, const gmk_record_t *rec)
         rc = id > 0 ? GMK_OK : id;
         cell.task.channel = id > 0 ? (uint32_t)id : 0;
         cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-        n = GMK_MAX_CHAN_SUBS;
-        if (id > 0)
-            n = gmk_max32(gmk_popcount32(gmki_chan_at(&core->chan, (uint32_t)id)->taken), 1);
+        n = GMK_MAX_CHAN_SUBS; /* memory for that many deliveries */
     } else {
         rc = gmki_check_task(&core->sched, &t);
     }

@@ -28,6 +28,7 @@ typedef struct gmki_kernel {
     gmk_a32_t state;
     uint32_t n_agents;
     gmki_agent_t **agents; /* by number; a host's is made at its first attach */
+    gmk_a32_t n_hosts;     /* hosts' agents made, in order of their numbers */
     gmk_hal_thread_t *threads;
     gmk_hal_guard_t *guards; /* of the workers, then of boot; null: no fault guard */
     uint32_t n_started;

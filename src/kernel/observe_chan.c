@@ -86,7 +86,7 @@ int gmk_chan_get_sub(const gmk_kernel_t *handle, uint32_t id, uint32_t i, gmk_su
 
         *out = (gmk_sub_info_t){.module = gmki_module_name(k->core.chan.modules, s->module),
                                 .worker = gmk_load_acq(&g->worker, GMK_DEV), /* sync: chan.bind */
-                                .parallel = g->parallel,
+                                .parallel = gmki_is_parallel(g),
                                 .lag = (uint32_t)gmki_sub_lag(s),
                                 .next_seq = gmk_cursor_next(&s->cursor, GMK_DEV) + 1,
                                 .acked_seq = gmki_sub_acked(s),

@@ -145,8 +145,9 @@ int gmki_mod_route(gmki_mod_reg_t *r)
 uint32_t gmki_handler_of(void *modules, uint32_t module, uint32_t type)
 {
     const gmki_mod_reg_t *r = modules;
+    uint32_t n = gmk_load_acq(&r->n_handlers, GMK_DEV); /* sync: module.handlers */
 
-    for (uint32_t i = 0; i < r->n_handlers; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (r->handlers[i].module == module && r->handlers[i].type == type)
             return i;
     return GMKI_NO_HANDLER;

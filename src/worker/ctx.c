@@ -415,12 +415,14 @@ static int replay(const gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
         return GMK_CHAN_CLOSED;
     if (c->replay == 0)
         return GMK_E_INVALID;
+    gmk_hal_lock_acquire(&ctx->chan->lock);
     s = gmki_sub_of(c, q.module, NULL);
+    gmk_hal_lock_release(&ctx->chan->lock);
     if (s == NULL)
         return GMK_E_NOT_FOUND;
-    if (gmki_sub_group(s)->parallel)
-        return GMK_E_INVALID;
     g = gmki_sub_group(s);
+    if (gmki_is_parallel(g))
+        return GMK_E_INVALID;
     /* Nobody else moves its cursor: this is its drainer, or nobody runs yet. */
     if (ctx->agent->group == g || (ctx->agent->wq != NULL && !ctx->agent->in_task))
         return gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);

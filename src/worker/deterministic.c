@@ -63,7 +63,7 @@ int gmki_det_targets(void *arg, const gmk_cell_t *cell, gmki_det_target_t *to)
 void gmki_det_begun(void *arg, gmki_agent_t *a, gmk_cell_t *cell, uint32_t n)
 {
     gmki_core_t *k = arg;
-    gmki_chan_t *c = gmki_chan_get(&k->chan, cell->task.channel);
+    gmki_chan_t *c = gmki_chan_known(&k->chan, cell->task.channel); /* closed since, it may be */
 
     (void)a;
     (void)n;

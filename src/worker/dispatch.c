@@ -12,7 +12,7 @@ static gmki_chan_t *error_box(gmk_chan_reg_t *r, const gmk_cell_t *c)
     const gmki_chan_t *ch;
     uint32_t box;
 
-    if (c->task.channel == 0 || (ch = gmki_chan_at(r, c->task.channel)) == NULL ||
+    if (c->task.channel == 0 || (ch = gmki_chan_known(r, c->task.channel)) == NULL ||
         (c->sub != 0 && r->subs[c->sub]->chan->kind == GMKI_CHAN_ERRORS))
         return NULL;
     box = gmk_load_acq(&ch->errors, GMK_DEV); /* sync: chan.errors */

@@ -19,7 +19,7 @@ typedef struct turn {
 
 bool gmki_is_serial(const gmk_sched_t *s, uint16_t sub)
 {
-    return !gmki_sub_group(gmki_core(s)->chan.subs[sub])->parallel;
+    return !gmki_is_parallel(gmki_sub_group(gmki_core(s)->chan.subs[sub]));
 }
 
 /* Puts a message of the group back before its new ones. */
@@ -51,7 +51,7 @@ static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_ce
     switch (gmki_dispatch(a, k, c, s->handler)) {
     case GMKI_COMPLETED:
     case GMKI_FAILED:
-        gmki_sub_ended(s, pos);
+        gmki_sub_ended(s);
         break;
     case GMKI_AGAIN:
         g->away++;
@@ -78,6 +78,7 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
         gmki_chan_t *ch = k->chan.subs[c.sub]->chan;
 
         g->away--;
+        gmki_sub_came(k->chan.subs[c.sub], c.chan_seq - 1);
         a->chan_gap = 0;
         run_message(a, k, g, &c, t);
         if (ch->replay != 0) /* it may have been what kept the others */
@@ -96,15 +97,17 @@ static bool is_idle(const gmki_sub_t *s)
 /* What a subscription that leaves has left goes to sys.dropped; then it is gone. */
 static void settle_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
 {
+    uint32_t reason = s->reason;
     gmk_cell_t c;
     uint64_t stamp;
 
-    while (gmki_sub_take(s, &c, &stamp)) {
-        gmki_sub_ended(s, c.chan_seq - 1);
-        gmki_lose(a, &c, s->reason);
+    /* On P2P they stay; and the module may come back meanwhile, and have them. */
+    while (reason != GMK_ERR_NONE && gmki_sub_take(s, &c, &stamp)) {
+        gmki_sub_ended(s);
+        gmki_lose(a, &c, reason);
         t->ran++;
     }
-    if (s->reason != GMK_ERR_NONE && gmki_sub_lag(s) != 0) {
+    if (reason != GMK_ERR_NONE && gmki_sub_lag(s) != 0) {
         t->more = !gmki_sub_idles(s) || t->more; /* an emit that is under way gives notice */
         return;
     }
@@ -170,12 +173,15 @@ static void run_sink(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
     while (!is_leaving(s)) {
         uint32_t have;
         uint32_t took_n;
+        uint32_t told;
 
         if (t->budget == 0) {
             t->more = true;
             break;
         }
-        if (s->blocked && gmk_xchg_sc(&s->sink_ready, 0, GMK_DEV) == 0) /* sync: chan.sink */
+        /* What was told before the call says nothing of the room that the call leaves. */
+        told = gmk_xchg_sc(&s->sink_ready, 0, GMK_DEV); /* sync: chan.sink */
+        if (s->blocked && told == 0)
             break;
         s->blocked = false;
         have = gmki_sub_peek(s, cells, gmk_min32(SINK_BATCH, t->budget));
@@ -374,7 +380,7 @@ uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t bu
         gmki_group_activate(a, &k->chan, g, GMK_PRIO_HIGH); /* bound since it was placed */
         return 0;
     }
-    if (!g->parallel)
+    if (!gmki_is_parallel(g))
         serial_turn(a, k, g, &t);
     else if (first != 0)
         parallel_turn(a, k, k->chan.subs[first], &t);

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Planted bugs: each must be found by the storm on the simulated machine.
 
-A mutant is a file NAME.mutant: the source it changes, how many seeds it may take, the
-exact text that goes and the text that comes. For each one the tree is copied, changed,
+A mutant is a file NAME.mutant: the source it changes, which storm must find it (storm:
+chan, or the first one), how many seeds it may take, the exact text that goes and the text
+that comes. For each one the tree is copied, changed,
 built and run; surviving all seeds is a failure, and so is a text that is not there.
 Prints a line a mutant and "N passed, N failed, N skipped".
+usage: run.py [NAME...]
 """
 import os
 import shutil
@@ -14,7 +16,8 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c')
+PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
+         'test/stress_chan.c', 'test/storm_chan.h')
 
 
 def read(path):
@@ -45,13 +48,14 @@ def run(name, fields, old, new):
         return False, f"the text stands {text.count(old)} times in {fields['file']}: renew it"
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text.replace(old, new))
+    storm_of = 'build/gcc/sim/bin/stress_' + fields.get('storm', 'storm')
     env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and k != 'MFLAGS'}
     made = subprocess.run(['make', '-s', '-j2', 'SAN=', 'CFLAGS=-O1 -Wno-error',
-                           'CC=gcc', 'build/gcc/sim/bin/stress_storm'], cwd=tree, env=env,
+                           'CC=gcc', storm_of], cwd=tree, env=env,
                           capture_output=True, text=True)
     if made.returncode != 0:
         return False, 'it does not build: ' + made.stderr.strip()[-300:]
-    storm = subprocess.run(['build/gcc/sim/bin/stress_storm', '--sim-seeds', '1', fields['seeds']],
+    storm = subprocess.run([storm_of, '--sim-seeds', '1', fields['seeds']],
                            cwd=tree, capture_output=True, text=True)
     seen = storm.stdout.strip().splitlines()
     shutil.rmtree(tree, ignore_errors=True)
@@ -61,7 +65,7 @@ def run(name, fields, old, new):
 
 
 def main():
-    names = sorted(f[:-7] for f in os.listdir(HERE) if f.endswith('.mutant'))
+    names = sys.argv[1:] or sorted(f[:-7] for f in os.listdir(HERE) if f.endswith('.mutant'))
     failed = 0
     for name in names:
         found, seen = run(name, *read(os.path.join(HERE, name + '.mutant')))

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The long runs of both storms: SEEDS of each on the simulated machine, then SECONDS of each
+# on threads under TSan and under ASan; figures of each, and the sum.
+# usage: scripts/soak.sh SEEDS SECONDS. The output of each run is in build/soak/.
+cd "$(dirname "$0")/.." || exit 2
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
+seeds=${1:-10000}
+seconds=${2:-600}
+logs=build/soak
+passed=0 failed=0 skipped=0
+mkdir -p "$logs" || exit 2
+
+# run NAME MAKE-ARGUMENTS...
+run() {
+    name=$1
+    shift
+    begin=$(date +%s)
+    make --no-print-directory "$@" >"$logs/$name.log" 2>&1
+    status=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$name.log" | tail -n 1)
+    [ -n "$line" ] || line='0 passed, 1 failed, 0 skipped'
+    p=${line%% *}
+    rest=${line#*, }
+    f=${rest%% *}
+    rest=${rest#*, }
+    s=${rest%% *}
+    [ "$status" -eq 0 ] || [ "$f" -ne 0 ] || f=1
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    echo "== $name, $(($(date +%s) - begin)) s: $p passed, $f failed, $s skipped"
+    if [ "$f" -ne 0 ]; then
+        tail -n 40 "$logs/$name.log"
+    else
+        grep -E '^(sim|storm|channel|emissions|drained)' "$logs/$name.log"
+    fi
+}
+
+run sim sim SEEDS="$seeds"
+run tsan stress SAN=tsan SECONDS="$seconds"
+run asan stress SAN=asan SECONDS="$seconds"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
