@@ -86,7 +86,7 @@ fi
 
 # Everything a build may call; no git, python, clang or pkg-config.
 tools='gcc as ld ar make sh sed grep find cmp cat cp cut date dirname basename echo env expr
-head install ln ls mkdir mktemp mv printf rm rmdir sort tail test touch tr true uname wc'
+head install ln ls mkdir mktemp mv printf rm rmdir sort tail test timeout touch tr true uname wc'
 
 poor_path() {
     mkdir "$tmp/bin" || return 1

@@ -9,7 +9,7 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 
 flags='-std=c11 -Wall -Wextra -Werror -O0 -Iinclude -Isrc -Ihal/common -Ihal/linux'
-hal='hal/linux/thread.c hal/linux/lock.c hal/linux/park.c hal/linux/time.c hal/linux/mem.c'
+hal=$(find hal/linux hal/common -name '*.c' ! -name test_main.c)
 values='GMK_WORKER_BATCH_SIZE=4 GMK_LQ_YIELD_RESERVE=50 GMK_EVQ_SIZE=64 GMK_EVQ_DRAIN_LIMIT=5
 GMK_DEFAULT_MAX_YIELDS=3 GMK_MAX_HANDLER_CYCLES=12345 GMK_CHAN_MAX_SUBS=2
 GMK_CHAN_REPLAY_SLOTS=8 GMK_CHAN_PRIORITY_RESERVE=50 GMK_POISON_RATE=3 GMK_POISON_WINDOW=5
