@@ -5,7 +5,7 @@
  * A run draws all of it from one seed; it drains, or halts in the middle. The books are
  * checked at drawn moments in mid-run, and at the end.
  * On threads: --seconds S [--seed N]. Simulated: --sim-seeds FIRST COUNT.
- * Source: SPEC H, ACC-6, ACC-13, CH-13 to CH-35, AL-13; ARCHITECTURE R4 to R8, R14, R16. */
+ * Source: SPEC H, ACC-6, ACC-13, AL-13; ARCHITECTURE R4 to R8, R14, R16. */
 #include "storm_chan.h"
 
 #include <stdlib.h>

@@ -56,8 +56,12 @@ void *gmk_hal_calloc(size_t n, size_t bytes)
 }
 
 void gmk_hal_free(void *p) { free(p); }
-void *gmk_hal_memset(void *to, int byte, size_t n) { return memset(to, byte, n); }
-void *gmk_hal_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }
+void *gmk_hal_memset(void *to, int byte, size_t n) { return n != 0 ? memset(to, byte, n) : to; }
+
+void *gmk_hal_memcpy(void *to, const void *from, size_t n)
+{
+    return n != 0 ? memcpy(to, from, n) : to;
+}
 
 int gmk_hal_region_create(gmk_hal_region_t *r, size_t bytes)
 {

@@ -87,6 +87,7 @@ void gmk_hal_page_free(void *p, size_t bytes);
 void *gmk_hal_calloc(size_t n, size_t bytes);
 void gmk_hal_free(void *p);
 
+/* Of no bytes: nothing is touched, and null is as good as any pointer. */
 void *gmk_hal_memset(void *to, int byte, size_t n);
 void *gmk_hal_memcpy(void *to, const void *from, size_t n);
 

@@ -422,10 +422,11 @@ bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan, u
 void gmki_group_unpark(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g)
 {
     uint32_t at = gmk_load_acq(&g->waits_at, GMK_DEV); /* sync: group.waits */
-    uint64_t bit = 1ull << g->module;
+    uint64_t bit;
 
     if (g->extra)
         return;
+    bit = 1ull << g->module;
     /* sync: chan.waiters */
     if (at != 0 && (gmk_and_sc(&r->chans[at]->waiters, ~bit, GMK_DEV) & bit) != 0)
         gmki_group_activate(a, r, g, GMK_PRIO_HIGH);

@@ -244,12 +244,10 @@ void *gmk_payload_alloc(gmk_ctx_t *ctx, uint32_t len)
 
 void gmk_task_set_payload(gmk_task_t *t, void *p)
 {
-    const gmk_payload_hdr_t *h = (const gmk_payload_hdr_t *)p - 1;
-
     if (t == NULL || p == NULL)
         return;
     t->payload_ptr = (uint64_t)(uintptr_t)p;
-    t->payload_len = h->length;
+    t->payload_len = ((const gmk_payload_hdr_t *)p - 1)->length;
     t->flags |= GMK_TF_PAYLOAD_RC;
 }
 
