@@ -33,7 +33,8 @@
 #define GMK_N_SYS_CHANNELS 5u
 
 /* An identifier is the registry's index, 1..GMK_MAX_CHANNELS, and above it how often
- * that place had been used before: one that is closed never means another channel. */
+ * that place had been used before: one that is closed does not mean another channel until its
+ * place has been used 32768 times more. */
 #define GMK_CHAN_INDEX(id) ((id)&0xffffu)
 
 /* What a message on sys.dropped and sys.error says (V-59). The payload is the record as
@@ -95,9 +96,9 @@ GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type
  * subscribes, or his last messages are being settled; fan-out: this module does);
  * GMK_CHAN_TYPE_MISMATCH (the module has no handler of the type, or the type is not
  * fixed); GMK_E_INVALID (no such worker; ctx is an attached thread's); GMK_E_LIMIT (32
- * subscribers of the channel, 4096 of the kernel, those among them that have left and are
- * still being settled); GMK_E_WIRING (a deterministic channel and a handler without
- * GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
+ * subscribers of the channel, 4096 of the kernel, 256 of them parallel or sinks, those among
+ * them that have left and are still being settled); GMK_E_WIRING (a deterministic channel
+ * and a handler without GMK_HF_DETERMINISTIC); GMK_ALLOC_FAIL.
  * threads: init and handlers. blocks: for a lock. source: CH-9, CH-10, CH-12, V-24. */
 GMK_NODISCARD int gmk_chan_sub(gmk_ctx_t *ctx, uint32_t chan);
 GMK_NODISCARD int gmk_chan_sub_worker(gmk_ctx_t *ctx, uint32_t chan, uint32_t worker);

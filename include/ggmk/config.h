@@ -93,7 +93,7 @@
 #define GMK_TRACE_SAMPLE_RATE UINT32_MAX /* share of ALL events kept at boot, in 1/2^32: all */
 #endif
 #ifndef GMK_ENVELOPES
-#define GMK_ENVELOPES 256 /* slots of each system channel; envelopes are twice as many */
+#define GMK_ENVELOPES 256 /* slots of each system channel; envelopes: twice as many and 64 */
 #endif
 
 /* Scheduling. */
@@ -192,6 +192,9 @@ GMK_STATIC_ASSERT(GMK_TIME_SAMPLE > 0 && GMK_TIME_SAMPLE < 1 << 20, "an interval
 GMK_STATIC_ASSERT(GMK_TRACE_DEFAULT_LEVEL >= 0 && GMK_TRACE_DEFAULT_LEVEL <= 4, "a trace level");
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");
 GMK_STATIC_ASSERT(GMK_MAX_MODULES <= 64, "a waiter word has one bit a module");
+GMK_STATIC_ASSERT((GMK_GROUP_OUTBOX_CAP & (GMK_GROUP_OUTBOX_CAP - 1)) == 0 &&
+                      GMK_GROUP_OUTBOX_CAP > 0,
+                  "an outbox is a ring of a power of two");
 GMK_STATIC_ASSERT(GMK_CHAN_MAX_SUBS == GMK_MAX_CHAN_SUBS, "one limit, two names");
 GMK_STATIC_ASSERT(GMK_MAX_CHAN_SUBS > 0 && GMK_MAX_CHAN_SUBS <= 32,
                   "a claim word has one bit a subscriber");

@@ -7,20 +7,19 @@
 
 #define LOSSY_ATTEMPTS 64u /* while a slow subscriber copies the message in the way */
 
-void gmki_group_activate(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority)
+void gmki_group_activate(gmki_agent_t *a, gmki_group_t *g, uint32_t priority)
 {
     gmk_cell_t cell = {.sub = 0};
 
-    (void)r;
     cell.task.flags = (uint16_t)(GMK_TF_ACTIVATION | priority);
     cell.task.meta0 = g->index;
     gmki_place_activation(a, &cell, gmk_load_acq(&g->worker, GMK_DEV)); /* sync: chan.bind */
 }
 
-void gmki_group_notice(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority)
+void gmki_group_notice(gmki_agent_t *a, gmki_group_t *g, uint32_t priority)
 {
     if (gmk_add_ar(&g->pending, 1, GMK_DEV) == 0) /* sync: group.pending */
-        gmki_group_activate(a, r, g, priority);
+        gmki_group_activate(a, g, priority);
 }
 
 /* What a push got: positions, and for whom. */
@@ -62,7 +61,7 @@ static claim_t claim(gmki_agent_t *a, gmki_chan_t *c, uint32_t n, uint32_t prior
 }
 
 /* Publishes what was claimed and written, and tells those of its readers that are idle. */
-static void publish(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const claim_t *got)
+static void publish(gmki_agent_t *a, gmki_chan_t *c, const claim_t *got)
 {
     uint32_t idle;
 
@@ -75,7 +74,7 @@ static void publish(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const cl
 
         idle &= idle - 1;
         if ((gmk_and_sc(&c->idle, ~bit, GMK_DEV) & bit) != 0) /* sync: chan.idle */
-            gmki_group_notice(a, r, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(bit))),
+            gmki_group_notice(a, gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(bit))),
                               got->priority);
     }
 }
@@ -114,8 +113,7 @@ static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
  * puts the position. */
 static uint64_t stamp(uint32_t seq) { return (seq & 63) == 0 ? gmk_hal_now_ns() : 0; }
 
-uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
-                        uint32_t n)
+uint32_t gmki_chan_push(gmki_agent_t *a, gmki_chan_t *c, const gmk_task_t *t, uint32_t n)
 {
     claim_t got = claim(a, c, n, GMK_PRIORITY(t->flags));
     uint32_t deliveries = gmk_popcount32(got.readers);
@@ -140,12 +138,11 @@ uint32_t gmki_chan_push(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, cons
         gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
                         cell->task.seq);
     }
-    publish(a, r, c, &got);
+    publish(a, c, &got);
     return got.n;
 }
 
-uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
-                              const gmk_cell_t *cells, uint32_t n)
+uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmki_chan_t *c, const gmk_cell_t *cells, uint32_t n)
 {
     claim_t got = claim(a, c, n, GMK_PRIORITY(cells->task.flags));
     uint32_t deliveries = gmk_popcount32(got.readers);
@@ -172,19 +169,19 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
         gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
                         cell->task.seq);
     }
-    publish(a, r, c, &got);
+    publish(a, c, &got);
     return got.n;
 }
 
-bool gmki_chan_push_failed(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *box,
-                           const gmk_cell_t *c, uint32_t reason_and_code)
+bool gmki_chan_push_failed(gmki_agent_t *a, gmki_chan_t *box, const gmk_cell_t *c,
+                           uint32_t reason_and_code)
 {
     gmk_cell_t cell = {.chan_seq = reason_and_code, .task = c->task};
 
     cell.task.yield_count = 0;
     cell.task.flags &= (uint16_t)~GMK_TF_RUNTIME_MASK;
     gmki_accept(a, cell.task.tenant, 1);
-    if (gmki_chan_push_cells(a, r, box, &cell, 1) == 1)
+    if (gmki_chan_push_cells(a, box, &cell, 1) == 1)
         return true;
     gmki_unaccept(a, cell.task.tenant, 1);
     return false;
@@ -252,27 +249,34 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
     return rc;
 }
 
-/* Messages of a deterministic channel wait for the next tick, in no ring. */
+/* A message of a deterministic channel waits for the next tick, in no ring. */
+static int emit_det_one(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t)
+{
+    uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
+    gmk_cell_t cell = {.sub = 0};
+    int rc = check(r->sched, c, t);
+
+    if (rc != GMK_OK)
+        return rc;
+    gmki_stamp_seq(&cell, t, 0);
+    cell.task.channel = gmki_chan_id(c);
+    cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
+    rc = gmki_det_input(a, r->det, &cell, 0, gmk_max32(subs, 1));
+    if (rc != GMK_OK)
+        return rc;
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_EMITS, 1);
+    gmki_trace_task(&a->obs, CHAN_EMIT, &cell.task, GMK_CHAN_INDEX(gmki_chan_id(c)), 0);
+    return GMK_OK;
+}
+
 static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
                               const gmk_task_t *t, uint32_t n)
 {
-    uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
     uint32_t done = 0;
     int rc = GMK_OK;
 
-    while (done < n && (rc = check(r->sched, c, &t[done])) == GMK_OK) {
-        gmk_cell_t cell = {.sub = 0};
-
-        gmki_stamp_seq(&cell, &t[done], 0);
-        cell.task.channel = gmki_chan_id(c);
-        cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-        rc = gmki_det_input(a, r->det, &cell, 0, gmk_max32(subs, 1));
-        if (rc != GMK_OK)
-            break;
-        gmki_count(&a->obs, t[done].tenant, GMK_METRIC_CHAN_EMITS, 1);
-        gmki_trace_task(&a->obs, CHAN_EMIT, &cell.task, GMK_CHAN_INDEX(gmki_chan_id(c)), 0);
+    while (done < n && (rc = emit_det_one(a, r, c, &t[done])) == GMK_OK)
         done++;
-    }
     return done != 0 ? (int)done : refuse(a, r, c, t, rc);
 }
 
@@ -304,7 +308,7 @@ int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_ta
         ok++;
     if (GMK_UNLIKELY(ok == 0))
         return refuse(a, r, c, t, rc);
-    done = gmki_chan_push(a, r, c, t, ok);
+    done = gmki_chan_push(a, c, t, ok);
     if (GMK_UNLIKELY(done == 0)) {
         if (!gmki_chan_is_open(c))
             return GMK_CHAN_CLOSED;
@@ -313,41 +317,64 @@ int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_ta
     return (int)done;
 }
 
+/* A peer's cells on their way into a ring. */
+typedef struct clean {
+    gmk_cell_t cells[8];
+    uint32_t n;
+    int rc; /* what is wrong with the next one */
+} clean_t;
+
+/* Cleans and accepts the first cells that are valid and alike in their right to the reserve, as
+ * many as one push takes. */
+static void clean_cells(gmki_agent_t *a, gmki_chan_t *c, const gmk_cell_t *cells, uint32_t n,
+                        clean_t *out)
+{
+    bool urgent = GMK_PRIORITY(cells->task.flags) == GMK_PRIO_CRITICAL;
+
+    n = gmk_min32(n, GMK_ARRAY_LEN(out->cells));
+    for (out->n = 0; out->n < n; out->n++) {
+        const gmk_cell_t *from = &cells[out->n];
+        gmk_cell_t *to = &out->cells[out->n];
+
+        if ((GMK_PRIORITY(from->task.flags) == GMK_PRIO_CRITICAL) != urgent ||
+            (out->rc = check(a->sched, c, &from->task)) != GMK_OK)
+            return;
+        gmk_cell_copy(to, from);
+        to->sub = 0;
+        to->retries = 0;
+        to->chan_seq = 0;
+        to->task.flags &= (uint16_t)~GMK_TF_RUNTIME_MASK;
+        gmki_accept(a, to->task.tenant, 1);
+    }
+}
+
 int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_cell_t *cells,
                          uint32_t n)
 {
-    gmk_cell_t clean[8];
+    clean_t clean = {.n = 0};
     uint32_t done = 0;
     int rc;
     gmki_chan_t *c = target(r, id, &rc);
+    bool in_ring = c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0;
 
-    while (c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) != 0 && done < n &&
-           (rc = emit_deterministic(a, r, c, &cells[done].task, 1)) > 0)
+    while (c != NULL && !in_ring && done < n &&
+           (rc = emit_det_one(a, r, c, &cells[done].task)) == GMK_OK)
         done++;
-    while (c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0 && done < n) {
-        uint32_t k = 0;
-        uint32_t took;
+    while (in_ring && done < n) {
+        uint32_t took = 0;
 
-        while (k < 8 && done + k < n &&
-               (rc = check(r->sched, c, &cells[done + k].task)) == GMK_OK) {
-            gmk_cell_copy(&clean[k], &cells[done + k]);
-            clean[k].sub = 0;
-            clean[k].retries = 0;
-            clean[k].chan_seq = 0;
-            clean[k].task.flags &= (uint16_t)~GMK_TF_RUNTIME_MASK;
-            gmki_accept(a, clean[k++].task.tenant, 1);
-        }
-        if (k == 0)
-            break;
-        took = gmki_chan_push_cells(a, r, c, clean, k);
-        for (uint32_t i = took; i < k; i++)
-            gmki_unaccept(a, clean[i].task.tenant, 1);
+        clean_cells(a, c, &cells[done], n - done, &clean);
+        if (clean.n != 0)
+            took = gmki_chan_push_cells(a, c, clean.cells, clean.n);
+        for (uint32_t i = took; i < clean.n; i++)
+            gmki_unaccept(a, clean.cells[i].task.tenant, 1);
         done += took;
-        if (took < k) {
+        if (took < clean.n)
             full(a, c, &cells[done].task);
+        if (clean.n == 0 || took < clean.n)
             break;
-        }
     }
+    rc = clean.rc != GMK_OK ? clean.rc : rc;
     return done != 0 || rc == GMK_OK ? (int)done : refuse(a, r, c, &cells->task, rc);
 }
 
@@ -390,7 +417,7 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
         const gmk_cell_t *cell = &g->outbox_cells[box->oldest & box->mask];
         gmki_chan_t *c = gmki_chan_get(r, cell->task.channel);
 
-        uint32_t k = c != NULL ? gmki_chan_push_cells(a, r, c, cell, 1) : 0;
+        uint32_t k = c != NULL ? gmki_chan_push_cells(a, c, cell, 1) : 0;
 
         if (k == 0 && gmki_chan_get(r, cell->task.channel) != NULL) {
             *blocked = c;
@@ -429,7 +456,7 @@ void gmki_group_unpark(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g)
     bit = 1ull << g->module;
     /* sync: chan.waiters */
     if (at != 0 && (gmk_and_sc(&r->chans[at]->waiters, ~bit, GMK_DEV) & bit) != 0)
-        gmki_group_activate(a, r, g, GMK_PRIO_HIGH);
+        gmki_group_activate(a, g, GMK_PRIO_HIGH);
     else if (gmk_xchg_sc(&g->stalled, 0, GMK_DEV) != 0) /* sync: group.stalled */
-        gmki_group_activate(a, r, g, GMK_PRIO_HIGH);
+        gmki_group_activate(a, g, GMK_PRIO_HIGH);
 }

@@ -102,21 +102,27 @@ static void acknowledge(gmki_sub_t *s)
 }
 
 /* One entry a delivery: a replay may have made two of one position. */
-void gmki_sub_went(gmki_sub_t *s, uint64_t pos)
+void gmki_sub_went(gmki_sub_t *s, uint64_t pos, uint32_t why)
 {
     GMK_ASSERT(s->n_away < GMK_GROUP_RESUME_CAP, "a group has so many away at most");
+    s->away_why[s->n_away] = why;
     s->away[s->n_away++] = pos;
     acknowledge(s);
 }
 
-void gmki_sub_came(gmki_sub_t *s, uint64_t pos)
+uint32_t gmki_sub_came(gmki_sub_t *s, uint64_t pos)
 {
     uint32_t i = 0;
+    uint32_t why;
 
     while (i < s->n_away && s->away[i] != pos)
         i++;
     GMK_ASSERT(i < s->n_away, "what comes back has been away");
-    s->away[i] = s->away[--s->n_away];
+    why = s->away_why[i];
+    s->n_away--;
+    s->away[i] = s->away[s->n_away];
+    s->away_why[i] = s->away_why[s->n_away];
+    return why;
 }
 
 void gmki_sub_ended(gmki_sub_t *s)
@@ -127,9 +133,10 @@ void gmki_sub_ended(gmki_sub_t *s)
         acknowledge(s);
 }
 
-bool gmki_sub_settled(const gmki_sub_t *s)
+/* A step of the count: who ends the last one later sees that the subscription leaves. */
+bool gmki_sub_settled(gmki_sub_t *s)
 {
-    return s->n_away == 0 && gmk_load_acq(&s->in_flight, GMK_DEV) == 0; /* sync: chan.flight */
+    return s->n_away == 0 && gmk_add_ar(&s->in_flight, 0, GMK_DEV) == 0; /* sync: chan.flight */
 }
 
 /* Of a parallel subscription only what was handed out before a moment without work. The group
@@ -145,7 +152,7 @@ uint64_t gmki_sub_acked(const gmki_sub_t *s)
     return gmk_load_acq(&s->acked, GMK_DEV); /* sync: chan.acked */
 }
 
-void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
+void gmki_parallel_ended(gmki_agent_t *a, gmki_sub_t *s)
 {
     gmki_group_t *g = gmki_sub_group(s);
     gmki_chan_t *c = s->chan;
@@ -155,7 +162,7 @@ void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
      * says nothing, and a notice too many does no harm. */
     last = gmk_sub_ar(&s->in_flight, 1, GMK_DEV) == 1; /* sync: chan.flight */
     if (last && gmki_sub_state(s) == GMKI_SUB_LEAVING)
-        gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+        gmki_group_notice(a, g, GMK_PRIO_HIGH);
     else if (last && c->replay != 0)
         gmki_chan_retain(a, c);
 }
@@ -175,7 +182,7 @@ static void redeliver(gmki_agent_t *a, gmki_sub_t *s, uint64_t from, uint64_t to
     }
 }
 
-int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t from)
+int gmki_sub_replay(gmki_agent_t *a, gmki_sub_t *s, uint64_t from)
 {
     gmki_chan_t *c = s->chan;
     uint64_t next;
@@ -198,6 +205,6 @@ int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t 
     if (rc != GMK_OK)
         return rc;
     gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
-    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    gmki_group_notice(a, gmki_sub_group(s), GMK_PRIO_HIGH);
     return GMK_OK;
 }

@@ -6,15 +6,6 @@
  * Source: SPEC CH-1 to CH-9, CH-18, CH-26, CH-30, V-19, V-45, V-65; ARCHITECTURE R5, R6. */
 #include "chan/chan.h"
 
-static bool name_eq(const char *a, const char *b)
-{
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
-    }
-    return *a == *b;
-}
-
 static size_t name_len(const char *s)
 {
     size_t n = 0;
@@ -84,7 +75,7 @@ static gmki_chan_t *find_open(const gmk_chan_reg_t *r, const char *name)
     uint32_t n = gmk_load_rlx(&r->n_chans, GMK_DEV); /* relaxed: the lock is held */
 
     for (uint32_t i = 1; i <= n; i++)
-        if (state_of(r->chans[i]) == GMKI_CHAN_OPEN && name_eq(r->chans[i]->name, name))
+        if (state_of(r->chans[i]) == GMKI_CHAN_OPEN && gmki_text_eq(r->chans[i]->name, name))
             return r->chans[i];
     return NULL;
 }
@@ -122,8 +113,7 @@ static gmki_chan_t *place(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t cap, int 
     gmki_chan_t *c = NULL;
 
     for (uint32_t i = 1; i <= n && c == NULL; i++)
-        if (state_of(r->chans[i]) == GMKI_CHAN_DEAD &&
-            gmki_beats_passed(a, r->chans[i]->beats))
+        if (state_of(r->chans[i]) == GMKI_CHAN_DEAD && gmki_beats_passed(a, r->chans[i]->beats))
             c = r->chans[i];
     *why = GMK_E_LIMIT;
     if (c == NULL && n == GMK_MAX_CHANNELS)
@@ -174,8 +164,8 @@ static void set_up(gmki_chan_t *c, const char *name, const gmk_chan_opts_t *o, u
 }
 
 /* pre: the lock is held, no open channel has the name. */
-static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
-                     const gmk_chan_opts_t *o, enum gmki_chan_kind kind)
+static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const gmk_chan_opts_t *o,
+                     enum gmki_chan_kind kind)
 {
     uint32_t slots = o->slots != 0 ? o->slots : GMK_CHAN_DEFAULT_SLOTS;
     gmki_sub_t *s = NULL;
@@ -197,10 +187,10 @@ static int chan_make(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
         gmk_credit_join(&c->ring, 0, &s->cursor, GMK_DEV);
     }
     id = gmki_chan_id(c);
-    if (c->used) /* another generation */
-        id += GMK_CHAN_INDEX(UINT32_MAX) + 1;
+    if (c->used) /* another generation; an identifier is a positive int */
+        id = (id + GMK_CHAN_INDEX(UINT32_MAX) + 1) & INT32_MAX;
     c->used = true;
-    gmk_store_rel(&c->id, id, GMK_DEV);               /* sync: chan.open */
+    gmk_store_rel(&c->id, id, GMK_DEV);                /* sync: chan.open */
     gmk_store_rel(&c->state, GMKI_CHAN_OPEN, GMK_DEV); /* sync: chan.open */
     gmki_trace(&a->obs, CHAN_OPEN, NULL, GMK_CHAN_INDEX(id), slots);
     return (int)id;
@@ -228,8 +218,8 @@ static int check_opts(const char *name, gmk_chan_opts_t *o)
 {
     if (name == NULL || *name == '\0' || name_len(name) == GMK_MAX_CHAN_NAME)
         return GMK_E_INVALID;
-    if ((o->mode & ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS |
-                     GMK_CHAN_DETERMINISTIC)) != 0 ||
+    if ((o->mode &
+         ~(GMK_CHAN_P2P | GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS | GMK_CHAN_DETERMINISTIC)) != 0 ||
         (o->mode & (GMK_CHAN_P2P | GMK_CHAN_FANOUT)) == (GMK_CHAN_P2P | GMK_CHAN_FANOUT))
         return GMK_E_INVALID;
     if ((o->mode & GMK_CHAN_FANOUT) == 0)
@@ -325,8 +315,7 @@ int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id)
     c = gmki_chan_get(r, id);
     if (c == NULL || c->kind != GMKI_CHAN_USER) {
         gmk_hal_lock_release(&r->lock);
-        return c != NULL && c->kind == GMKI_CHAN_SYSTEM ? (int)GMK_E_INVALID
-                                                        : (int)GMK_CHAN_CLOSED;
+        return c != NULL && c->kind == GMKI_CHAN_SYSTEM ? (int)GMK_E_INVALID : (int)GMK_CHAN_CLOSED;
     }
     shut(a, r, c);
     gmki_chan_died(a, r, c);

@@ -36,8 +36,7 @@ int gmki_envelopes_init(gmk_chan_reg_t *r, gmk_alloc_t *mem)
         return GMK_ALLOC_FAIL;
     for (uint32_t i = ENVELOPES; i-- > 0;)
         gmk_freelist_push(&r->envelope_free, r->envelope_next, i, GMK_DEV);
-    pool = gmki_pool_add(mem, r->envelopes, ENVELOPES * sizeof(*r->envelopes), envelope_free,
-                         r);
+    pool = gmki_pool_add(mem, r->envelopes, ENVELOPES * sizeof(*r->envelopes), envelope_free, r);
     if (pool < 0)
         return pool;
     r->envelope_pool = (uint32_t)pool;
@@ -78,7 +77,7 @@ void gmki_report(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t chan, const gmk_ce
     t.payload_len = sizeof(e->record);
     t.meta0 = reason_and_code | (uint64_t)c->task.type << 32;
     t.meta1 = c->task.channel | (uint64_t)c->task.seq << 32;
-    if (gmki_chan_push(a, r, ch, &t, 1) == 0) {
+    if (gmki_chan_push(a, ch, &t, 1) == 0) {
         gmki_count(&a->obs, c->task.tenant, GMK_METRIC_ENVELOPES_LOST, 1);
         gmki_payload_release(&a->cache, &e->record);
     }

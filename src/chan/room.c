@@ -73,8 +73,8 @@ static void lag(gmki_agent_t *a, gmki_chan_t *c, uint64_t first)
     uint64_t word = gmk_credit_word(&c->ring, GMK_DEV);
 
     for (uint32_t i = 0; i < GMK_MAX_CHAN_SUBS; i++) {
-        bool behind = (gating(c, word) >> i & 1) != 0 &&
-                      gmki_sub_acked(gmki_chan_sub(c, i)) < first;
+        bool behind =
+            (gating(c, word) >> i & 1) != 0 && gmki_sub_acked(gmki_chan_sub(c, i)) < first;
 
         if (behind && (c->lagging >> i & 1) == 0) {
             c->lagging |= 1u << i;
@@ -192,7 +192,7 @@ void gmki_chan_room(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
         uint32_t m = gmk_lowest_bit64(w);
 
         w &= w - 1;
-        gmki_group_activate(a, r, r->groups[m], GMK_PRIO_HIGH);
+        gmki_group_activate(a, r->groups[m], GMK_PRIO_HIGH);
     }
     if (c->kind == GMKI_CHAN_SYSTEM && gmki_chan_id(c) == GMK_CHAN_SYS_TICK)
         gmki_ticks_room(r);

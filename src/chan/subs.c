@@ -254,16 +254,16 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     gmk_store_rel(&s->state, GMKI_SUB_LIVE, GMK_DEV); /* sync: chan.sub */
     gmk_hal_lock_release(&c->lock);
     list_add(g, s);
-    gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+    gmki_group_notice(a, g, GMK_PRIO_HIGH);
     if (c->mode & GMK_CHAN_DETERMINISTIC)
         gmki_det_unhold(r->det, gmki_tick(r->sched, gmk_hal_now_ns()) + 1);
     if (gmki_chan_id(c) == GMK_CHAN_SYS_TICK)
-        gmki_ticks_listen(a, r);
+        gmki_ticks_listen(r);
     return GMK_OK;
 }
 
 /* A module that changes its mind before its drainer has let go of the channel. */
-static bool revive(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q)
+static bool revive(gmki_agent_t *a, gmki_chan_t *c, const gmki_sub_req_t *q)
 {
     gmki_sub_t *s = gmki_chan_sub(c, 0);
     uint32_t leaving = GMKI_SUB_LEAVING;
@@ -273,7 +273,7 @@ static bool revive(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk
         !gmk_cas_ar(&s->state, &leaving, GMKI_SUB_LIVE, GMK_DEV)) /* sync: chan.sub */
         return false;
     bind_group(gmki_sub_group(s), q);
-    gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+    gmki_group_notice(a, gmki_sub_group(s), GMK_PRIO_HIGH);
     return true;
 }
 
@@ -285,7 +285,7 @@ int gmki_chan_subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_sub_req_t
     gmk_hal_lock_acquire(&r->lock);
     c = gmki_chan_get(r, q->chan);
     if (c != NULL)
-        rc = revive(a, r, c, q) ? GMK_OK : subscribe(a, r, c, q);
+        rc = revive(a, c, q) ? GMK_OK : subscribe(a, r, c, q);
     gmk_hal_lock_release(&r->lock);
     return rc;
 }
@@ -322,7 +322,7 @@ void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_
     for (; set != 0; set &= set - 1) {
         gmki_group_t *g = gmki_sub_group(gmki_chan_sub(c, gmk_lowest_bit(set)));
 
-        gmki_group_notice(a, r, g, GMK_PRIO_HIGH);
+        gmki_group_notice(a, g, GMK_PRIO_HIGH);
         gmki_group_unpark(a, r, g);
     }
 }
@@ -346,9 +346,10 @@ static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
     }
 }
 
-/* Its cursor stands before nothing any more. */
-static void let_go(gmki_chan_t *c, const gmki_sub_t *s)
+void gmki_sub_let_go(const gmki_sub_t *s)
 {
+    gmki_chan_t *c = s->chan;
+
     gmk_hal_lock_acquire(&c->lock);
     gmk_and_ar(&c->leaving, ~(1u << s->slot), GMK_DEV); /* sync: chan.leaving */
     c->lagging &= ~(1u << s->slot);
@@ -368,15 +369,15 @@ void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     /* As long as producers may skip for it, it is leaving: else what is past its end would be
      * skipped, and lost, for it too. */
     if (s->reason != GMK_ERR_NONE)
-        let_go(c, s);
+        gmki_sub_let_go(s);
     else
-        gmki_sub_set_acked(s, gmki_sub_expected(s)); /* nothing of it is under way */
+        gmki_sub_set_acked(s, gmki_sub_expected(s));      /* nothing of it is under way */
     gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
     if (s->reason == GMK_ERR_NONE) {
         if (open)
             return;
         purge(a, c, s);
-        let_go(c, s);
+        gmki_sub_let_go(s);
     }
     release_record(r, s);
     if (!open)
@@ -396,6 +397,8 @@ void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
             gmki_chan_died(a, r, c);
         else
             gmki_chan_room(a, r, c);
+        if (c->replay != 0) /* what was kept for it alone */
+            gmki_chan_retain(a, c);
     }
     gmk_hal_lock_release(&r->lock);
 }
@@ -433,7 +436,7 @@ int gmki_chan_sink_ready(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id,
         rc = s != NULL ? GMK_OK : (int)GMK_E_NOT_FOUND;
         if (s != NULL) {
             gmk_xchg_sc(&s->sink_ready, 1, GMK_DEV); /* sync: chan.sink */
-            gmki_group_notice(a, r, gmki_sub_group(s), GMK_PRIO_HIGH);
+            gmki_group_notice(a, gmki_sub_group(s), GMK_PRIO_HIGH);
         }
     }
     gmk_hal_lock_release(&r->lock);
@@ -481,12 +484,26 @@ static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gm
     return rc == GMK_OK ? id : rc;
 }
 
+/* Makes a channel's mailbox another one, under the lock: the channel's end shuts what it has. */
+static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t was, uint32_t box)
+{
+    int rc = GMK_CHAN_CLOSED;
+
+    gmk_hal_lock_acquire(&r->lock);
+    if (gmki_chan_get(r, id) == c)
+        rc = gmk_cas_ar(&c->errors, &was, box, GMK_DEV) /* sync: chan.errors */
+                 ? GMK_OK
+                 : (int)GMK_CHAN_ALREADY_BOUND;
+    gmk_hal_lock_release(&r->lock);
+    return rc;
+}
+
 int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_handler_fn fn)
 {
     gmki_chan_t *c = gmki_chan_get(r, id);
-    uint32_t none = 0;
     uint32_t have;
     int box;
+    int rc;
 
     if (c == NULL)
         return GMK_CHAN_CLOSED;
@@ -499,7 +516,7 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
 
         if (!own || fn != NULL)
             return GMK_CHAN_ALREADY_BOUND;
-        gmk_store_rel(&c->errors, 0, GMK_DEV); /* sync: chan.errors */
+        box_bind(r, c, id, have, 0);
         gmki_chan_shut_errors(a, r, have);
         return GMK_OK;
     }
@@ -508,8 +525,8 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
     box = box_open(a, r, c, fn);
     if (box < 0)
         return box;
-    if (gmk_cas_ar(&c->errors, &none, (uint32_t)box, GMK_DEV)) /* sync: chan.errors */
-        return GMK_OK;
-    gmki_chan_shut_errors(a, r, (uint32_t)box);
-    return GMK_CHAN_ALREADY_BOUND;
+    rc = box_bind(r, c, id, 0, (uint32_t)box);
+    if (rc != GMK_OK)
+        gmki_chan_shut_errors(a, r, (uint32_t)box);
+    return rc;
 }

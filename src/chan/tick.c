@@ -24,12 +24,11 @@ static void watch(gmk_sched_t *s, uint32_t on)
 }
 
 /* The first subscriber hears the ticks after this one. */
-void gmki_ticks_listen(gmki_agent_t *a, gmk_chan_reg_t *r)
+void gmki_ticks_listen(gmk_chan_reg_t *r)
 {
     gmk_sched_t *s = r->sched;
     uint64_t word = gmk_credit_word(&r->chans[GMK_CHAN_SYS_TICK]->ring, GMK_DEV);
 
-    (void)a;
     if (gmk_popcount32(gmk_credit_readers(word)) != 1)
         return;
     while (!begin_telling(r))
@@ -59,7 +58,7 @@ static bool tell(gmki_agent_t *a, gmk_chan_reg_t *r, uint64_t tick)
     gmki_chan_t *c = r->chans[GMK_CHAN_SYS_TICK];
     gmk_task_t t = {.type = GMK_TYPE_SYS_TICK, .meta0 = tick};
 
-    return heard(c) && gmki_chan_push(a, r, c, &t, 1) != 0;
+    return heard(c) && gmki_chan_push(a, c, &t, 1) != 0;
 }
 
 /* The same once more after it was announced that a tick waits: either this sees the room or

@@ -17,8 +17,8 @@ static bool is_work(const gmk_cell_t *c) { return (c->task.flags & GMK_TF_ACTIVA
 static uint64_t in_queue(const gmki_queue_t *q)
 {
     uint32_t head = gmk_load_rlx(&q->ring.head, GMK_DEV); /* relaxed: no consumer runs */
-    uint32_t n = q->cells != NULL ? gmk_mpmc_full(q->cells, q->ring.mask_c, head,
-                                                  GMK_CELL_STRIDE, q->cap, GMK_DEV)
+    uint32_t n = q->cells != NULL ? gmk_mpmc_full(q->cells, q->ring.mask_c, head, GMK_CELL_STRIDE,
+                                                  q->cap, GMK_DEV)
                                   : 0;
     uint64_t work = 0;
 
@@ -148,8 +148,11 @@ int gmk_audit(gmk_kernel_t *handle, gmk_audit_report_t *out)
         return GMK_E_INVALID;
     gmk_hal_lock_acquire(&k->lock);
     still = gmki_freeze(&k->core.sched, GMK_AUDIT_TIMEOUT_NS);
-    if (still)
+    if (still) { /* attached threads go on, and may open, close and subscribe */
+        gmk_hal_lock_acquire(&k->core.chan.lock);
         gmki_audit(k, out);
+        gmk_hal_lock_release(&k->core.chan.lock);
+    }
     gmki_thaw(&k->core.sched);
     gmk_hal_lock_release(&k->lock);
     if (!still)

@@ -11,15 +11,6 @@ static uint32_t parked_mask(const gmk_sched_t *s)
     return (uint32_t)gmk_load_sc(&s->idle, GMK_DEV); /* sync: sched.idle */
 }
 
-static uint32_t count_bits(uint32_t v)
-{
-    uint32_t n = 0;
-
-    for (; v != 0; v &= v - 1) /* the builtin may call libgcc */
-        n++;
-    return n;
-}
-
 static uint32_t mark(const gmk_a32_t *high)
 {
     return gmk_load_rlx(high, GMK_DEV); /* relaxed: a statistic */
@@ -61,7 +52,7 @@ int gmk_kernel_get_info(const gmk_kernel_t *handle, gmk_kernel_info_t *out)
     queue_marks(s, out);
     out->timers = gmki_evq_count(&s->evq);
     out->timers_high = gmki_evq_high(&s->evq); /* later: not below the count */
-    out->parked = count_bits(parked_mask(s));
+    out->parked = gmk_popcount32(parked_mask(s));
     out->block_frag_permille = gmki_mem_frag(&k->core.mem);
     return GMK_OK;
 }

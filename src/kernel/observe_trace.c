@@ -5,15 +5,6 @@
  * Source: SPEC OBS-8 to OBS-12, OBS-16, OBS-17; ARCHITECTURE R10. */
 #include "kernel/kernel.h"
 
-static bool text_eq(const char *a, const char *b)
-{
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
-    }
-    return *a == *b;
-}
-
 static uint32_t max_level(const gmki_kernel_t *k)
 {
     uint32_t max = 0;
@@ -33,7 +24,7 @@ int gmk_trace_set_level(gmk_kernel_t *handle, const char *module, uint32_t level
     gmk_hal_lock_acquire(&k->lock);
     for (uint32_t m = 0; m <= GMKI_LEVEL_KERNEL; m++) {
         if (module != NULL &&
-            (m >= k->core.mods.n_mods || !text_eq(k->core.mods.mods[m]->name, module)))
+            (m >= k->core.mods.n_mods || !gmki_text_eq(k->core.mods.mods[m]->name, module)))
             continue;
         gmk_store_rlx(&k->trace_cfg.level[m], level, GMK_DEV); /* relaxed: may take effect late */
         found = true;

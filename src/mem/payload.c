@@ -70,7 +70,7 @@ void gmki_payload_release(gmki_cache_t *c, void *payload)
         return;
     /* One reference left is the caller's: nobody can add or drop another, no atomic
      * read-modify-write is needed. */
-    if (gmk_load_acq(&h->refs, GMK_DEV) != 1) { /* sync: payload.refs */
+    if (gmk_load_acq(&h->refs, GMK_DEV) != 1) {          /* sync: payload.refs */
         uint32_t had = gmk_sub_ar(&h->refs, 1, GMK_DEV); /* sync: payload.refs */
 
         if (had == 0)

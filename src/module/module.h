@@ -118,7 +118,6 @@ void gmki_mod_warn(gmki_mod_reg_t *r);
 void gmki_error_text(char *error, const char *text);
 void gmki_error_u32(char *error, uint32_t n);
 void gmki_error_name(char *error, const char *name);
-bool gmki_text_eq(const char *a, const char *b);
 /* "module 'm' ...", "... registers type n ...", "... declares channel 'c' ...": the code
  * of a wiring error. */
 int gmki_wrong(gmki_mod_reg_t *r, const gmk_module_t *m, const char *what);

@@ -9,15 +9,6 @@
 
 GMK_STATIC_ASSERT(GMKI_ERROR_BYTES >= 3 * GMK_MAX_CHAN_NAME + 192, "three names and a text");
 
-bool gmki_text_eq(const char *a, const char *b)
-{
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
-    }
-    return *a == *b;
-}
-
 void gmki_error_text(char *error, const char *text)
 {
     size_t n = 0;
@@ -112,8 +103,8 @@ void gmki_warn_end(gmki_warnings_t *w)
 void gmki_warn_close(gmki_warnings_t *w)
 {
     char digits[11];
-    const char *parts[] = {w->line != 0 ? "\n" : "", "warnings left out for want of room: ",
-                           decimal(digits, w->n_cut)};
+    const char *parts[] = {w->line != 0 ? "\n" : "",
+                           "warnings left out for want of room: ", decimal(digits, w->n_cut)};
 
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(parts) && w->n_cut != 0; i++)
         for (const char *c = parts[i]; *c != '\0'; c++)

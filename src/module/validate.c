@@ -41,8 +41,9 @@ static int check_handler(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_han
     if (h->fn == NULL)
         return gmki_wrong_type(r, m, h->type, " with a null handler: set .fn");
     if (h->type == 0)
-        return gmki_wrong_type(r, m, 0, ", out of range, or did not set .type: "
-                                        "valid types are 1..239");
+        return gmki_wrong_type(r, m, 0,
+                               ", out of range, or did not set .type: "
+                               "valid types are 1..239");
     if (h->type >= GMKI_TYPES)
         return gmki_wrong_type(r, m, h->type, ", out of range: valid types are 1..239");
     if (h->type >= GMK_TYPE_SYS_FIRST && !gmki_consumes(m, h->type))
@@ -85,12 +86,14 @@ static int check_name(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_d
         return GMK_E_WIRING;
     }
     if (!gmki_name_is_plain(d->name))
-        return gmki_wrong_chan(r, m, d, ", a name with a blank, quote or control character: "
-                                        "use letters, digits and '._-'");
+        return gmki_wrong_chan(r, m, d,
+                               ", a name with a blank, quote or control character: "
+                               "use letters, digits and '._-'");
     for (size_t i = 0; i < n; i++)
         if (d->name[i] == '.' && (i == 0 || i + 1 == n || d->name[i + 1] == '.'))
-            return gmki_wrong_chan(r, m, d, ", a name with an empty part: "
-                                            "write namespace.noun, a dot only between words");
+            return gmki_wrong_chan(r, m, d,
+                                   ", a name with an empty part: "
+                                   "write namespace.noun, a dot only between words");
     return GMK_OK;
 }
 
@@ -99,17 +102,19 @@ static int check_ends(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_d
     const uint32_t ends = d->direction & (GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME);
 
     if ((d->direction & ~(GMK_CHAN_PRODUCE | GMK_CHAN_CONSUME | GMK_CHAN_PARALLEL)) != 0)
-        return gmki_wrong_chan(r, m, d, "with unknown bits in its direction: "
-                                        "use GMK_CHAN_PRODUCE or _CONSUME, mode bits go to .mode");
-    if (d->direction == GMK_CHAN_PARALLEL)
-        return gmki_wrong_chan(r, m, d, "as GMK_CHAN_PARALLEL without a direction: "
-                                        "add GMK_CHAN_CONSUME");
-    if (ends == 0)
         return gmki_wrong_chan(r, m, d,
-                               "without a direction: use GMK_CHAN_PRODUCE or _CONSUME");
+                               "with unknown bits in its direction: "
+                               "use GMK_CHAN_PRODUCE or _CONSUME, mode bits go to .mode");
+    if (d->direction == GMK_CHAN_PARALLEL)
+        return gmki_wrong_chan(r, m, d,
+                               "as GMK_CHAN_PARALLEL without a direction: "
+                               "add GMK_CHAN_CONSUME");
+    if (ends == 0)
+        return gmki_wrong_chan(r, m, d, "without a direction: use GMK_CHAN_PRODUCE or _CONSUME");
     if (ends == GMK_CHAN_PRODUCE && d->direction != ends)
-        return gmki_wrong_chan(r, m, d, "as a parallel producer, but GMK_CHAN_PARALLEL "
-                                        "is its consumer's: drop it here");
+        return gmki_wrong_chan(r, m, d,
+                               "as a parallel producer, but GMK_CHAN_PARALLEL "
+                               "is its consumer's: drop it here");
     return GMK_OK;
 }
 
@@ -120,14 +125,16 @@ static int check_mode(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_d
     if ((d->mode & ~(both | GMK_CHAN_LOSSLESS | GMK_CHAN_DETERMINISTIC)) != 0)
         return gmki_wrong_chan(r, m, d, "with an unknown mode: use GMK_CHAN_P2P or _FANOUT");
     if ((d->mode & both) == both)
-        return gmki_wrong_chan(r, m, d, "as GMK_CHAN_P2P and GMK_CHAN_FANOUT at once: "
-                                        "keep one, by how many modules consume it");
+        return gmki_wrong_chan(r, m, d,
+                               "as GMK_CHAN_P2P and GMK_CHAN_FANOUT at once: "
+                               "keep one, by how many modules consume it");
     if ((d->guarantee & ~GMK_CHAN_LOSSLESS) != 0)
         return gmki_wrong_chan(r, m, d,
                                "with an unknown guarantee: use GMK_CHAN_LOSSY or _LOSSLESS");
     if ((d->mode & GMK_CHAN_DETERMINISTIC) != 0 && (d->direction & GMK_CHAN_PARALLEL) != 0)
-        return gmki_wrong_chan(r, m, d, "as a parallel consumer, but it is deterministic and "
-                                        "so consumed in order: drop GMK_CHAN_PARALLEL");
+        return gmki_wrong_chan(r, m, d,
+                               "as a parallel consumer, but it is deterministic and "
+                               "so consumed in order: drop GMK_CHAN_PARALLEL");
     return GMK_OK;
 }
 
@@ -146,8 +153,9 @@ static int check_sizes(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_
         return GMK_E_WIRING;
     }
     if (d->replay_slots != 0 && ((d->mode | d->guarantee) & GMK_CHAN_LOSSLESS) == 0)
-        return gmki_wrong_chan(r, m, d, "with replay slots, but lossy, and only lossless channels "
-                                        "replay: set .guarantee to GMK_CHAN_LOSSLESS");
+        return gmki_wrong_chan(r, m, d,
+                               "with replay slots, but lossy, and only lossless channels "
+                               "replay: set .guarantee to GMK_CHAN_LOSSLESS");
     return GMK_OK;
 }
 
@@ -159,8 +167,9 @@ static int check_decl(gmki_mod_reg_t *r, const gmk_module_t *m, const gmk_chan_d
         (rc = check_mode(r, m, d)) != GMK_OK || (rc = check_sizes(r, m, d)) != GMK_OK)
         return rc;
     if (d->msg_type == 0)
-        return gmki_wrong_chan(r, m, d, "without a message type (0), "
-                                        "a message type out of range: valid are 1..239");
+        return gmki_wrong_chan(r, m, d,
+                               "without a message type (0), "
+                               "a message type out of range: valid are 1..239");
     if (d->msg_type >= GMKI_TYPES)
         return gmki_wrong_chan(r, m, d, "with a message type out of range: valid are 1..239");
     return GMK_OK;

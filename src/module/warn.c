@@ -185,8 +185,8 @@ static void warn_name(gmki_mod_reg_t *r, const gmki_wire_t *w)
 /* The gravest come first, since room is limited. */
 void gmki_mod_warn(gmki_mod_reg_t *r)
 {
-    static void (*const kinds[])(gmki_mod_reg_t *, const gmki_wire_t *) = {
-        warn_stall, warn_loose_end, warn_name};
+    static void (*const kinds[])(gmki_mod_reg_t *,
+                                 const gmki_wire_t *) = {warn_stall, warn_loose_end, warn_name};
 
     warn_cycles(r);
     for (uint32_t k = 0; k < GMK_ARRAY_LEN(kinds); k++)

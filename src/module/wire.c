@@ -119,8 +119,7 @@ static int check_handler_of(const end_t *e)
         h++;
     if (h == end)
         return wrong(e, "as consumer but has no handler of its message type: add one");
-    if ((e->w->decl->mode & GMK_CHAN_DETERMINISTIC) != 0 &&
-        (h->flags & GMK_HF_DETERMINISTIC) == 0)
+    if ((e->w->decl->mode & GMK_CHAN_DETERMINISTIC) != 0 && (h->flags & GMK_HF_DETERMINISTIC) == 0)
         return wrong(e, "as consumer, but the channel is deterministic and its handler is not: "
                         "set GMK_HF_DETERMINISTIC if it is, or drop GMK_CHAN_DETERMINISTIC");
     return GMK_OK;
@@ -184,10 +183,8 @@ static int wire_of(end_t *e)
         return wrong(e, "with a system message type: use 1..239");
     if (r->n_wires == GMK_MAX_CHANNELS)
         return fails(e, GMK_E_LIMIT);
-    *w = (gmki_wire_t){.decl = e->d,
-                       .module = e->module,
-                       .id = id > 0 ? (uint32_t)id : 0,
-                       .system = id > 0};
+    *w = (gmki_wire_t){
+        .decl = e->d, .module = e->module, .id = id > 0 ? (uint32_t)id : 0, .system = id > 0};
     r->n_wires++;
     e->w = w;
     return GMK_OK;
@@ -260,10 +257,7 @@ int gmki_mod_wire(gmki_agent_t *a, gmki_mod_reg_t *r)
     for (uint32_t pass = 0; pass < 3; pass++)
         for (uint32_t m = 0; m < r->n_mods; m++)
             for (uint32_t i = 0; i < r->mods[m]->n_channels; i++) {
-                end_t e = {.r = r,
-                           .module = m,
-                           .m = r->mods[m],
-                           .d = &r->mods[m]->channels[i]};
+                end_t e = {.r = r, .module = m, .m = r->mods[m], .d = &r->mods[m]->channels[i]};
                 int rc = step(a, &e, pass);
 
                 if (rc != GMK_OK)

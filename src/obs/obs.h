@@ -107,4 +107,13 @@ GMK_FN bool gmki_trace_on(const gmki_obs_t *o, uint32_t level)
     } while (0)
 #endif
 
+GMK_FN bool gmki_text_eq(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 #endif

@@ -15,10 +15,7 @@
  * Source: ARCHITECTURE R9; the searching rule is that of Go's scheduler. */
 #include "sched/sched.h"
 
-static void unpark(gmk_sched_t *s, uint32_t worker)
-{
-    gmk_hal_park_wake(&s->wq[worker].park);
-}
+static void unpark(gmk_sched_t *s, uint32_t worker) { gmk_hal_park_wake(&s->wq[worker].park); }
 
 void gmki_wake_one(gmk_sched_t *s)
 {

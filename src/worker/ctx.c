@@ -331,12 +331,17 @@ int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan)
 int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type)
 {
     gmki_chan_t *c;
+    int rc;
 
     if (ctx == NULL || type == 0 || type >= GMKI_TYPES)
         return GMK_E_INVALID;
+    if (!gmki_enter(ctx->agent))
+        return GMK_E_HALTING;
     c = gmki_chan_get(ctx->chan, chan);
-    return c == NULL || c->kind != GMKI_CHAN_USER ? (int)GMK_CHAN_CLOSED
-                                                  : gmki_chan_fix_type(c, type);
+    rc =
+        c == NULL || c->kind != GMKI_CHAN_USER ? (int)GMK_CHAN_CLOSED : gmki_chan_fix_type(c, type);
+    gmki_leave(ctx->agent);
+    return rc;
 }
 
 /* A request of the module whose init, fini or handler runs; false: there is none. */
@@ -397,38 +402,52 @@ int gmk_chan_on_error(gmk_ctx_t *ctx, uint32_t chan, gmk_handler_fn fn)
     return rc;
 }
 
+/* The module's serial subscription to a channel that keeps messages. */
+static int replay_sub(const gmk_ctx_t *ctx, const gmki_sub_req_t *q, gmki_sub_t **s)
+{
+    gmki_chan_t *c;
+    int rc = GMK_OK;
+
+    gmk_hal_lock_acquire(&ctx->chan->lock);
+    c = gmki_chan_get(ctx->chan, q->chan);
+    *s = c != NULL ? gmki_sub_of(c, q->module, NULL) : NULL;
+    if (c == NULL)
+        rc = GMK_CHAN_CLOSED;
+    else if (c->replay == 0)
+        rc = GMK_E_INVALID;
+    else if (*s == NULL)
+        rc = GMK_E_NOT_FOUND;
+    else if (gmki_is_parallel(gmki_sub_group(*s)))
+        rc = GMK_E_INVALID;
+    gmk_hal_lock_release(&ctx->chan->lock);
+    return rc;
+}
+
 static int replay(const gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
 {
     gmki_sub_req_t q;
     uint32_t nobody = 0;
-    gmki_chan_t *c;
     gmki_group_t *g;
     gmki_sub_t *s;
     int rc;
 
     if (!module_request(ctx, chan, &q) || from_seq == 0)
         return GMK_E_INVALID;
-    c = gmki_chan_get(ctx->chan, chan);
-    if (c == NULL)
-        return GMK_CHAN_CLOSED;
-    if (c->replay == 0)
-        return GMK_E_INVALID;
-    gmk_hal_lock_acquire(&ctx->chan->lock);
-    s = gmki_sub_of(c, q.module, NULL);
-    gmk_hal_lock_release(&ctx->chan->lock);
-    if (s == NULL)
-        return GMK_E_NOT_FOUND;
-    g = gmki_sub_group(s);
-    if (gmki_is_parallel(g))
-        return GMK_E_INVALID;
+    rc = replay_sub(ctx, &q, &s);
+    if (rc != GMK_OK)
+        return rc;
+    g = ctx->chan->groups[q.module];
     /* Nobody else moves its cursor: this is its drainer, or nobody runs yet. */
     if (ctx->agent->group == g || (ctx->agent->wq != NULL && !ctx->agent->in_task))
-        return gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
-    /* Or nobody has the token: then it is taken for a moment, and passed on. */
+        return gmki_sub_replay(ctx->agent, s, from_seq - 1);
+    /* Or nobody has the token: then it is taken for a moment, and passed on. Only under it
+     * does the subscription stay what it is. */
     if (!gmk_cas_ar(&g->pending, &nobody, 1, GMK_DEV)) /* sync: group.pending */
         return GMK_E_BUSY;
-    rc = gmki_sub_replay(ctx->agent, ctx->chan, s, from_seq - 1);
-    gmki_group_activate(ctx->agent, ctx->chan, g, GMK_PRIO_HIGH);
+    rc = replay_sub(ctx, &q, &s);
+    if (rc == GMK_OK)
+        rc = gmki_sub_replay(ctx->agent, s, from_seq - 1);
+    gmki_group_activate(ctx->agent, g, GMK_PRIO_HIGH);
     return rc;
 }
 

@@ -164,6 +164,5 @@ void gmki_det_begin_ticks(gmki_agent_t *a)
     if (n <= 0)
         return;
     for (; modules != 0; modules &= modules - 1)
-        gmki_group_notice(a, &k->chan, k->chan.groups[gmk_lowest_bit64(modules)],
-                          GMK_PRIO_CRITICAL);
+        gmki_group_notice(a, k->chan.groups[gmk_lowest_bit64(modules)], GMK_PRIO_CRITICAL);
 }

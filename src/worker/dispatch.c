@@ -25,7 +25,7 @@ void gmki_fail(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t reason_a
 
     gmki_trace_task(&a->obs, TASK_FAIL, &c->task, a->obs.agent, c->task.seq);
     gmki_count_settled(&a->obs, c->task.tenant, GMK_METRIC_TASKS_FAILED);
-    if (box == NULL || !gmki_chan_push_failed(a, &k->chan, box, c, reason_and_code))
+    if (box == NULL || !gmki_chan_push_failed(a, box, c, reason_and_code))
         gmki_report(a, &k->chan, GMK_CHAN_SYS_ERROR, c, reason_and_code);
 }
 
@@ -47,7 +47,7 @@ void gmki_give_up(gmki_agent_t *a, const gmk_cell_t *c)
 
     gmki_lose(a, c, GMK_ERR_NOMEM);
     if (c->sub != 0)
-        gmki_parallel_ended(a, r, r->subs[c->sub]);
+        gmki_parallel_ended(a, r->subs[c->sub]);
 }
 
 /* The tick that the current task runs in. */

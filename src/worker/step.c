@@ -44,7 +44,7 @@ static GMK_NOINLINE uint32_t run_cell(gmki_agent_t *a, gmki_core_t *k, gmk_cell_
     if (out == GMKI_AGAIN && !place_again(a, k, c))
         out = GMKI_FAILED;
     if (c->sub != 0 && (out == GMKI_COMPLETED || out == GMKI_FAILED))
-        gmki_parallel_ended(a, &k->chan, k->chan.subs[c->sub]);
+        gmki_parallel_ended(a, k->chan.subs[c->sub]);
     return 1;
 }
 

@@ -35,9 +35,9 @@ void gmki_return_message(gmki_agent_t *a, const gmk_cell_t *c)
     gmki_group_t *g = gmki_sub_group(r->subs[c->sub]);
 
     resume_push(g, c);
-    gmki_group_notice(a, r, g, GMK_PRIORITY(c->task.flags));
+    gmki_group_notice(a, g, GMK_PRIORITY(c->task.flags));
     if (gmk_xchg_sc(&g->stalled, 0, GMK_DEV) != 0) /* sync: group.stalled */
-        gmki_group_activate(a, r, g, GMK_PRIORITY(c->task.flags));
+        gmki_group_activate(a, g, GMK_PRIORITY(c->task.flags));
 }
 
 static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_cell_t *c, turn_t *t)
@@ -55,12 +55,12 @@ static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_ce
         break;
     case GMKI_AGAIN:
         g->away++;
-        gmki_sub_went(s, pos);
+        gmki_sub_went(s, pos, a->error_reason);
         resume_push(g, c);
         break;
     case GMKI_LATER: /* comes back by a notice */
         g->away++;
-        gmki_sub_went(s, pos);
+        gmki_sub_went(s, pos, a->error_reason);
         break;
     }
     a->group = NULL;
@@ -78,9 +78,10 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
         gmki_chan_t *ch = k->chan.subs[c.sub]->chan;
 
         g->away--;
-        gmki_sub_came(k->chan.subs[c.sub], c.chan_seq - 1);
+        a->error_reason = gmki_sub_came(k->chan.subs[c.sub], c.chan_seq - 1);
         a->chan_gap = 0;
         run_message(a, k, g, &c, t);
+        a->error_reason = 0;
         if (ch->replay != 0) /* it may have been what kept the others */
             gmki_chan_retain(a, ch);
     }
@@ -111,8 +112,12 @@ static void settle_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_
         t->more = !gmki_sub_idles(s) || t->more; /* an emit that is under way gives notice */
         return;
     }
-    if (gmki_sub_settled(s))
+    if (gmki_sub_settled(s)) {
         gmki_sub_drained(a, &k->chan, s);
+    } else if (reason != GMK_ERR_NONE) { /* what is away holds up no producer */
+        gmki_sub_let_go(s);
+        gmki_chan_room(a, &k->chan, s->chan);
+    }
 }
 
 static void note_latency(gmki_sub_t *s, uint64_t stamp)
@@ -273,16 +278,16 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
 
     if (t->blocked != NULL) {
         if (gmki_group_wait(a, g, t->blocked, seen))
-            gmki_group_activate(a, r, g, priority);
+            gmki_group_activate(a, g, priority);
         return; /* else the token is the full channel's: the group is not ours any more */
     }
     if (t->more) {
         if (t->ran != 0 || g->extra || !stalls(g, seen))
-            gmki_group_activate(a, r, g, priority);
+            gmki_group_activate(a, g, priority);
         return;
     }
     if (gmk_sub_ar(&g->pending, seen, GMK_DEV) != seen) /* sync: group.pending */
-        gmki_group_activate(a, r, g, priority);
+        gmki_group_activate(a, g, priority);
     else if (g->extra)
         gmki_group_end(r, g);
 }
@@ -377,7 +382,7 @@ uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t bu
 
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
     if (GMK_UNLIKELY(is_elsewhere(a, g))) {
-        gmki_group_activate(a, &k->chan, g, GMK_PRIO_HIGH); /* bound since it was placed */
+        gmki_group_activate(a, g, GMK_PRIO_HIGH); /* bound since it was placed */
         return 0;
     }
     if (!gmki_is_parallel(g))
