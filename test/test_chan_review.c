@@ -145,11 +145,15 @@ GMK_TEST(chan_unsub_of_the_last_subscriber_empties_the_replay_buffer)
 {
     GMK_REQUIRE(boot(LOSSLESS, 64, 16, on_part));
     part_act(&part[0], 0, act_part_sub);
+    plug_in(&env);
+    part[0].pause_at = 0;
     gmk_test_assert_eq(env_burst(&env, 0, 10, true), 10);
     env_idle(&env);
     part_act(&part[0], 0, act_part_unsub);
+    gmk_test_assert_eq(watch.by_reason[GMK_ERR_NO_SUBSCRIBER], 9);
     gmk_test_assert_eq(chan_info(&env, env.chan).n_subs, 0);
     gmk_test_assert_eq(env_live(&env), 0);
+    plug_out(&env);
     end();
 }
 
