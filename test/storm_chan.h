@@ -162,7 +162,6 @@ struct storm {
     uint32_t n_mods, n_slots, n_hosts, n_feeds, per_host, n_ops, n_workers;
     bool manual, drains, watches_ticks, slow_watch;
     gmk_a32_t quiet; /* no more leaving, closing, forwarding */
-    gmk_a32_t halting;
     gmk_a32_t pause, paused, ended; /* threads that emit */
     gmk_a32_t wrong;
     gmk_a32_t poisoned[LEVELS];       /* some module of the level may be */
