@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs storms one after another and sums them. usage: run-storms.sh PROGRAM ARG... [-- ...]
 # Each must end with a closing line `N passed, N failed, N skipped`; one that ends badly
-# counts as one failed, whatever it printed. Prints the sum as its own closing line.
+# or ran nothing counts as one failed, whatever it printed; so does a run of none. Prints the sum as its own closing line.
 passed=0 failed=0 skipped=0
 out=$(mktemp) || exit 2
 trap 'rm -f "$out"' EXIT
@@ -16,12 +16,20 @@ storm() {
         failed=$((failed + 1))
         return
     fi
+    if [ "$line" = '0 passed, 0 failed, 0 skipped' ]; then
+        echo "[FAIL] $1: ran nothing"
+        line='0 passed, 1 failed, 0 skipped'
+    fi
     passed=$((passed + ${line%% *}))
     line=${line#*, }
     failed=$((failed + ${line%% *}))
     line=${line#*, }
     skipped=$((skipped + ${line%% *}))
 }
+if [ $# -eq 0 ]; then
+    failed=1
+    echo '[FAIL] no storm was named'
+fi
 while [ $# -gt 0 ]; do
     n=0
     for word; do

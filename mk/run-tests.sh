@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Runs test programs, TEST_JOBS at a time (2), and sums their closing lines in order.
-# A program that dies, prints no closing line or takes more than TEST_LIMIT seconds (300)
-# counts as one failure.
+# A program that dies, prints no closing line, runs nothing or takes more than TEST_LIMIT
+# seconds (300) counts as one failure; so does a run of no program.
 jobs=${TEST_JOBS:-2}
 limit=${TEST_LIMIT:-300}
 passed=0 failed=0 skipped=0 asserts=0 programs=0
+sh "$(dirname "$0")/positive.sh" "TEST_JOBS=$jobs" "TEST_LIMIT=$limit" || exit 2
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
 
@@ -45,6 +46,10 @@ for p; do
     f_n=${rest%% *}
     rest=${rest#*, }
     s_n=${rest%% *}
+    if [ $((p_n + f_n + s_n)) -eq 0 ]; then
+        f_n=1
+        echo "== $p: ran nothing"
+    fi
     passed=$((passed + p_n))
     failed=$((failed + f_n))
     skipped=$((skipped + s_n))
@@ -59,6 +64,10 @@ for p; do
         echo "== $p: $last"
     fi
 done
+if [ "$programs" -eq 0 ]; then
+    failed=1
+    echo '[FAIL] no test program was named'
+fi
 echo "$programs programs, $asserts assertions"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

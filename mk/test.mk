@@ -37,10 +37,12 @@ STORMS := stress_storm stress_chan
 # Both storms, SEEDS= seeds each; CHAN_SEEDS= of the channel storm if they differ.
 CHAN_SEEDS ?= $(SEEDS)
 sim: $(STORMS:%=$(B)/sim/bin/%)
+	@sh mk/positive.sh 'SEEDS=$(SEEDS)' 'CHAN_SEEDS=$(CHAN_SEEDS)'
 	@sh mk/run-storms.sh $(B)/sim/bin/stress_storm --sim-seeds $(FIRST) $(SEEDS) -- \
 	  $(B)/sim/bin/stress_chan --sim-seeds $(FIRST) $(CHAN_SEEDS)
 
 stress: $(STORMS:%=$(B)/linux/bin/%)
+	@sh mk/positive.sh 'SECONDS=$(SECONDS)'
 	@sh mk/run-storms.sh $(B)/linux/bin/stress_storm --seconds $(SECONDS) -- \
 	  $(B)/linux/bin/stress_chan --seconds $(SECONDS)
 
@@ -48,6 +50,7 @@ stress: $(STORMS:%=$(B)/linux/bin/%)
 SOAK_SEEDS ?= 10000
 SOAK_SECONDS ?= 600
 soak:
+	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)'
 	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS)
 
 mutants:
@@ -75,6 +78,9 @@ requirements-check:
 	@sh test/requirements.sh
 	@python3 tools/requirements.py --check
 
+runners-check:
+	@sh test/runners.sh
+
 install-check:
 	@sh test/install.sh
 
@@ -94,5 +100,5 @@ check:
 	@sh scripts/check.sh
 
 .PHONY: test sim stress soak mutants models protocols lint headers-check install-check docs-check \
-  strip-check tunables-check canary-check check \
+  strip-check tunables-check canary-check runners-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # All checks, one section after another, and their sum. `make check` and .ci/run call it.
 # usage: scripts/check.sh [SECTION...]  (all; `scripts/check.sh --list` names them)
-# A section's last line `N passed, N failed, N skipped` counts; a section that ends
-# without one, or with a bad status and no failure, counts as one failed. Its output is in
+# A section's last line `N passed, N failed, N skipped` counts; of those in `several`, which
+# run checks that close each for itself, all count. A section that ends without one, that ran
+# nothing, or with a bad status and no failure, counts as one failed. Its output is in
 # build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
 # CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
 # simulated machine are tried (5000; CHAN_SEEDS of the channel storm, 2000), STORM for how
@@ -21,7 +22,11 @@ logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim mutants models protocols
-requirements headers install docs pipeline'
+requirements runners headers install docs pipeline'
+several='requirements'
+
+sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
+    "CHAN_SEEDS=$chan_seeds" "STORM=$storm" || exit 2
 
 # built: a closing line for a command that has none of its own.
 built() {
@@ -56,6 +61,7 @@ section() {
     models) run_make models ;;
     protocols) run_make protocols ;;
     requirements) run_make requirements-check ;;
+    runners) run_make runners-check ;;
     headers) run_make headers-check ;;
     install) run_make install-check ;;
     docs) run_make docs-check ;;
@@ -70,16 +76,20 @@ section() {
 
 # count SECTION STATUS SECONDS: reads its log.
 count() {
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$1.log" | tail -n 1)
-    if [ -z "$line" ]; then
-        line='0 passed, 1 failed, 0 skipped'
-        echo "[FAIL] $1: no closing line, status $2"
+    case " $several " in
+    *" $1 "*) last=+1 ;;
+    *) last=1 ;;
+    esac
+    p=0 f=0 s=0
+    grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$1.log" |
+        tail -n "$last" >"$logs/$1.sum"
+    while read -r n _ m _ k _; do
+        p=$((p + n)) f=$((f + m)) s=$((s + k))
+    done <"$logs/$1.sum"
+    if [ $((p + f + s)) -eq 0 ]; then
+        f=1
+        echo "[FAIL] $1: no closing line, or ran nothing; status $2"
     fi
-    p=${line%% *}
-    rest=${line#*, }
-    f=${rest%% *}
-    rest=${rest#*, }
-    s=${rest%% *}
     if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
         echo "[FAIL] $1: status $2"

@@ -9,6 +9,7 @@ seeds=${1:-10000}
 seconds=${2:-600}
 logs=build/soak
 passed=0 failed=0 skipped=0
+sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" || exit 2
 mkdir -p "$logs" || exit 2
 
 # run NAME MAKE-ARGUMENTS...
@@ -26,6 +27,7 @@ run() {
     rest=${rest#*, }
     s=${rest%% *}
     [ "$status" -eq 0 ] || [ "$f" -ne 0 ] || f=1
+    [ $((p + f + s)) -ne 0 ] || f=1 # it ran nothing
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     echo "== $name, $(($(date +%s) - begin)) s: $p passed, $f failed, $s skipped"
     if [ "$f" -ne 0 ]; then

@@ -238,6 +238,13 @@ int gmk_test_run_all(const char *filter, uint64_t seed)
             test_line("[PASS] ", (*t)->name, t0, "");
         }
     }
+    if (passed + failed + skipped == 0) {
+        failed++; /* a run of nothing proves nothing */
+        line_str(&l, "[FAIL] no test ran; filter: ");
+        line_str(&l, filter);
+        line_end(&l);
+        l.n = 0;
+    }
     if (failed != 0)
         gmk_test_print_u64("seed", test_seed);
     line_str(&l, "assertions: ");

@@ -15,11 +15,7 @@
 
 #include <stdio.h>
 
-#ifdef GMK_SIM
-#define IS_SIM 1
-#else
-#define IS_SIM 0
-#endif
+#include "storm_main.h"
 
 #define MAX_MODS 8u  /* with handlers of messages */
 #define MAX_SLOTS 8u /* channel names */
@@ -161,8 +157,7 @@ struct storm {
     uint64_t seed;
     uint32_t n_mods, n_slots, n_hosts, n_feeds, per_host, n_ops, n_workers;
     bool manual, drains, watches_ticks, slow_watch;
-    gmk_a32_t quiet; /* no more leaving, closing, forwarding */
-    gmk_a32_t halting;
+    gmk_a32_t quiet;                /* no more leaving, closing, forwarding */
     gmk_a32_t pause, paused, ended; /* threads that emit */
     gmk_a32_t wrong;
     gmk_a32_t poisoned[LEVELS];       /* some module of the level may be */

@@ -15,12 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef GMK_SIM
-#include "sim.h"
-#define IS_SIM 1
-#else
-#define IS_SIM 0
-#endif
+#include "storm_main.h"
 
 enum { T_LEAF = 1, T_TREE, T_YIELD, T_RETRY, T_FAIL, T_TIMER, T_PAYLOAD, T_BOUND, T_FEED, T_MAX };
 enum { T_CH1 = 20, T_CH2, T_CH3 };
@@ -305,6 +300,8 @@ static void *submitter(void *arg)
     gmk_ctx_t *ctx = me->id & 1 ? gmk_host_attach(&s->kernel, &host) : NULL;
     uint64_t sent = 0;
 
+    if (me->id & 1 && ctx == NULL)
+        storm_give_up("no room to attach", s->seed);
     for (uint32_t i = 0; i < s->per_submitter; i++) {
         dna = mix(dna + i);
         if (ctx != NULL && (dna >> 60) < 8) {
@@ -323,12 +320,14 @@ static void *submitter(void *arg)
     return NULL;
 }
 
-/* Lets everything come to its end, timers and back-offs too. */
+/* Lets everything come to its end, timers and back-offs too: in as many ticks as they
+ * need, or in the time that clock ticks give them. */
 static void drain(storm_t *s)
 {
+    uint64_t end = gmk_hal_now_ns() + (IS_SIM ? 500000000ull : 20000000000ull);
     gmk_audit_report_t books;
 
-    for (uint32_t i = 0; i < 4000; i++) {
+    for (uint32_t i = 0; s->manual ? i < 4000 : gmk_hal_now_ns() < end; i++) {
         if (gmk_wait_idle(&s->kernel, 20000000000ull) != GMK_OK)
             broken(s, 10);
         if (gmk_audit(&s->kernel, &books) == GMK_OK && books.queued == 0)
@@ -338,8 +337,7 @@ static void drain(storm_t *s)
         else
             gmk_hal_relax();
     }
-    if (s->manual)
-        broken(s, 11);
+    broken(s, 11);
 }
 
 static void check(storm_t *s, int rc, const gmk_audit_report_t *books)
@@ -412,6 +410,8 @@ static uint64_t storm(uint64_t seed)
     uint64_t wrong;
     int rc;
 
+    if (s == NULL)
+        storm_give_up("no memory", seed);
     for (uint32_t i = 0; i < 5; i++) {
         m[i].user = s;
         m[i].n_channels = i == 0 ? 0 : i == 4 ? 2 : 1;
@@ -430,7 +430,7 @@ static uint64_t storm(uint64_t seed)
     for (uint32_t i = 0; i < s->n_submitters; i++) {
         who[i] = (submitter_t){s, i};
         if (gmk_hal_thread_create(&threads[i], submitter, &who[i]) != 0)
-            exit(1);
+            storm_give_up("no thread", seed);
     }
     if (s->manual)
         for (uint32_t i = 0; i < 20; i++) {
@@ -450,50 +450,7 @@ static uint64_t storm(uint64_t seed)
     return wrong;
 }
 
-#ifdef GMK_SIM
-static void run_seed(void *arg)
-{
-    if (storm(*(uint64_t *)arg) != 0)
-        exit(1);
-}
-
 int main(int argc, char **argv)
 {
-    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    uint64_t n = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
-    uint64_t switches = 0;
-
-    for (uint64_t seed = first; seed < first + n; seed++) {
-        gmk_sim_cfg_t cfg = {.seed = seed, .max_switches = 20000000};
-
-        if (seed % 3 == 0)
-            cfg.alloc_faults = 50000;
-        if (seed % 4 == 0)
-            cfg.queue_faults = 50000;
-        gmk_sim_run(&cfg, run_seed, &seed);
-        switches += gmk_sim_switches();
-    }
-    printf("sim: %llu seeds from %llu, %llu switches\n", (unsigned long long)n,
-           (unsigned long long)first, (unsigned long long)switches);
-    printf("%llu passed, 0 failed, 0 skipped\n", (unsigned long long)n);
-    return 0;
+    return storm_main(argc, argv, &(storm_kind_t){.name = "storm", .run = storm});
 }
-#else
-int main(int argc, char **argv)
-{
-    uint64_t seconds = argc > 2 ? strtoull(argv[2], NULL, 0) : 5;
-    uint64_t seed = argc > 4 ? strtoull(argv[4], NULL, 0) : gmk_hal_now_ns();
-    uint64_t end = gmk_hal_now_ns() + seconds * 1000000000ull;
-    uint64_t runs = 0;
-
-    printf("storm: %llu s from seed %llu\n", (unsigned long long)seconds, (unsigned long long)seed);
-    do {
-        if (storm(seed + runs) != 0)
-            return 1;
-        runs++;
-    } while (gmk_hal_now_ns() < end);
-    printf("storm: %llu storms\n%llu passed, 0 failed, 0 skipped\n", (unsigned long long)runs,
-           (unsigned long long)runs);
-    return 0;
-}
-#endif

@@ -3,10 +3,8 @@
  * Floor: tests. Source: SPEC S.5; ARCHITECTURE R14. */
 #include "ggmk/test.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "sim.h"
+#include "test_args.h"
 
 static const char *filter;
 static int failed;
@@ -17,12 +15,9 @@ int main(int argc, char **argv)
 {
     gmk_sim_cfg_t cfg = {.seed = 1, .run_length = 100};
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-            cfg.seed = strtoull(argv[++i], NULL, 0);
-        else
-            filter = argv[i];
-    }
+    (void)argc;
+    if (!test_args(argv, &filter, &cfg.seed))
+        return 2;
     gmk_sim_run(&cfg, run, &cfg);
     return failed != 0;
 }

@@ -82,7 +82,8 @@ void gmk_test_print(const char *text);
 void gmk_test_print_u64(const char *label, uint64_t value);
 
 /* Runs the registered tests whose name contains filter (null: all). Prints a line a
- * test and "N passed, N failed, N skipped". returns: the number that failed. */
+ * test and "N passed, N failed, N skipped"; to find none is one failure. returns: the
+ * number that failed. */
 int gmk_test_run_all(const char *filter, uint64_t seed);
 
 GMK_EXTERN_C_END

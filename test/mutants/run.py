@@ -17,7 +17,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
-         'test/stress_chan.c', 'test/storm_chan.h')
+         'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h')
 
 
 def read(path):
@@ -61,6 +61,8 @@ def run(name, fields, old, new):
     shutil.rmtree(tree, ignore_errors=True)
     if storm.returncode == 0:
         return False, f"survived {fields['seeds']} seeds"
+    if storm.returncode == 2:
+        return False, 'the storm did not run: ' + storm.stderr.strip()
     return True, seen[0] if seen else f'died by signal {-storm.returncode}'
 
 
