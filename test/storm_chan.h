@@ -92,6 +92,7 @@ typedef struct line {
     uint64_t last; /* position of the latest first run */
     uint64_t top;  /* the highest ever */
     uint64_t replay_to;
+    uint64_t again; /* asked for of a subscription that may be new: may come next */
     uint32_t joins; /* subscriptions that jumps are explained by */
     uint32_t left;  /* the module's calls to subscribe when its own handler ended the last */
     bool has_left;
@@ -286,6 +287,8 @@ GMK_FN void jumped(const seen_t *e)
 
     if (!p2p && e->joins > l->joins && e->seq - e->gap > l->top)
         l->joins++;
+    else if (!p2p && e->joins > l->joins && e->seq == l->again)
+        l->again = 0;
     else if (!((e->may_skip || !e->tells_gap) && e->seq > l->last)) {
         broken(e->s, P_POSITION);
     }

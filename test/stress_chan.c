@@ -350,8 +350,15 @@ static void replay(gmk_ctx_t *ctx, mod_t *me, msg_t *m, uint64_t dna)
     int rc = gmk_chan_replay(ctx, marked(&c->id), from);
 
     if (rc == GMK_OK) {
-        if (from > l->last)
+        if (from > l->last) { /* nothing, unless of a new subscription that is further on */
+            if (marked(&c->leaves[me->index]) != 0) {
+                l->again = from;
+                l->replay_to = gmk_max64(l->replay_to, l->top);
+                tally(&c->replays);
+                tally(&s->unsure);
+            }
             return;
+        }
         gmk_add_rlx(&s->replayed, l->last + 1 - from, GMK_DEV);
         l->replay_to = gmk_max64(l->replay_to, l->last);
         l->last = from - 1;
