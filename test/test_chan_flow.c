@@ -280,24 +280,31 @@ GMK_TEST(chan_outbox_pauses_its_module_within_a_turn)
 static int on_outrun(gmk_ctx_t *ctx)
 {
     gmk_chan_info_t info = {.depth = 1};
+    uint64_t begin = gmk_hal_now_ns();
 
     for (uint64_t i = 0; i < 5; i++) {
         gmk_task_t t = env_msg(T_MSG2, i, 0);
 
         gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t), GMK_OK);
-        while (metric(GMK_METRIC_OUTBOX_PARKED) != 0 && info.depth != 0) {
+        while (metric(GMK_METRIC_OUTBOX_PARKED) != 0 && info.depth != 0 &&
+               gmk_hal_now_ns() - begin < ENV_PATIENCE_NS) {
             gmk_test_assert_eq(gmk_chan_get_info(ctx->kernel, env.chan2, &info), GMK_OK);
             gmk_hal_relax();
         }
     }
+    gmk_test_assert_eq(info.depth, 0);
     return GMK_OK;
 }
 
 /* Not until the sender has a message waiting. */
 static int on_msg_late(gmk_ctx_t *ctx)
 {
-    while (gmk_metric_get(ctx->kernel, GMK_METRIC_OUTBOX_PARKED) == 0)
+    uint64_t begin = gmk_hal_now_ns();
+
+    while (gmk_metric_get(ctx->kernel, GMK_METRIC_OUTBOX_PARKED) == 0 &&
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
         gmk_hal_relax();
+    gmk_test_assert_gt(gmk_metric_get(ctx->kernel, GMK_METRIC_OUTBOX_PARKED), 0);
     return on_msg(ctx);
 }
 

@@ -228,8 +228,7 @@ GMK_TEST(trace_default_level_is_warn)
     run(FAILER, 0, 0);
     run(RETRIER, 0, 0);
     gmk_test_assert(kit_idle(&kernel));
-    while (gmk_metric_get(&kernel, GMK_METRIC_TASKS_COMPLETED) < 2)
-        gmk_hal_relax();
+    gmk_test_assert(kit_until_metric(&kernel, GMK_METRIC_TASKS_COMPLETED, 2));
     kit_idle(&kernel);
     read_all();
     gmk_test_assert_eq(seen[GMK_EV_TASK_FAIL], 1);
@@ -609,6 +608,22 @@ static void provoke_drop(gmk_ctx_t *ctx)
     gmk_test_assert_eq(gmk_chan_close(ctx, (uint32_t)id), GMK_OK);
 }
 
+/* Waits until no task is left, not even one that waits for its retry. */
+static bool until_all_settled(void)
+{
+    uint64_t begin_ns = gmk_hal_now_ns();
+
+    while (gmk_metric_get(&kernel, GMK_METRIC_TASKS_COMPLETED) +
+               gmk_metric_get(&kernel, GMK_METRIC_TASKS_FAILED) +
+               gmk_metric_get(&kernel, GMK_METRIC_TASKS_DEAD) <
+           gmk_metric_get(&kernel, GMK_METRIC_TASKS_ACCEPTED)) {
+        if (gmk_hal_now_ns() - begin_ns > KIT_WAIT_NS)
+            return false;
+        gmk_hal_relax();
+    }
+    return true;
+}
+
 /* The first message waits for its retry while more come than its channel keeps. */
 static void provoke_replay_overflow(gmk_ctx_t *ctx)
 {
@@ -624,11 +639,7 @@ static void provoke_replay_overflow(gmk_ctx_t *ctx)
         drain(&kernel, seen);
     }
     kit_set(&load.go_on, 1);
-    while (gmk_metric_get(&kernel, GMK_METRIC_TASKS_COMPLETED) +
-               gmk_metric_get(&kernel, GMK_METRIC_TASKS_FAILED) +
-               gmk_metric_get(&kernel, GMK_METRIC_TASKS_DEAD) <
-           gmk_metric_get(&kernel, GMK_METRIC_TASKS_ACCEPTED))
-        gmk_hal_relax();
+    gmk_test_assert(until_all_settled());
     kit_set(&load.go_on, 0);
 }
 
