@@ -285,6 +285,7 @@ GMK_TEST(bad_args_trace_h)
             BAD(gmk_trace_read_batch(&never, &ev, 1), GMK_E_INVALID),
             BAD(gmk_trace_read_batch(&env.kernel, NULL, 1), GMK_E_INVALID),
             BAD(gmk_trace_read_batch(&env.kernel, &ev, UINT32_MAX), GMK_E_INVALID),
+            BAD(gmk_trace_read_batch(&env.kernel, NULL, 0), 0),
             BAD(gmk_trace_total(NULL), 0),
             BAD(gmk_trace_total(&never), 0),
             BAD(gmk_trace_dropped(NULL), 0),

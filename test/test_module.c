@@ -44,12 +44,15 @@ static bool boots(gmk_module_t **mods, uint32_t n, int want, const char *says)
     static gmk_kernel_t k;
     gmk_boot_cfg_t cfg = {
         .arena_size = (size_t)1 << 20, .n_workers = 1, .flags = GMK_BOOT_NO_LINKED_MODULES};
+    gmk_task_t t = {.type = 11};
     int rc = gmk_boot(&k, &cfg, mods, n);
     bool ok = gmk_test_assert_eq(rc, want) &&
               gmk_test_assert_named(contains(gmk_boot_error(&k), says), says);
 
-    if (rc == GMK_OK)
-        gmk_test_assert_eq(gmk_halt(&k), GMK_OK);
+    /* Of a boot that failed nothing is left, and the next one has the same storage. */
+    if (rc != GMK_OK)
+        gmk_test_assert_eq(gmk_submit(&k, &t), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_halt(&k), rc == GMK_OK ? GMK_OK : GMK_E_INVALID);
     return ok;
 }
 
@@ -336,7 +339,7 @@ static void expect_calls(const uint32_t *want, uint32_t n)
         gmk_test_assert_eq(calls[i], want[i]);
 }
 
-/* MOD-7, T-10. */
+/* SYS-11, MOD-7, T-10. */
 GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
 {
     static const uint32_t want[] = {1, 2, 3, 103, 102, 101};
@@ -349,6 +352,7 @@ GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
 
         gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
     }
+    expect_calls(want, 3);
     env_end(&env);
     expect_calls(want, 6);
     gmk_test_assert_eq(numbered[1].version, 0x010203);

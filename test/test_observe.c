@@ -429,25 +429,6 @@ GMK_TEST(observe_fragmentation_is_what_the_worst_off_size_misses)
     kit_halt(&kernel);
 }
 
-GMK_TEST(observe_bad_arguments_are_refused)
-{
-    static gmk_kernel_t never;
-    gmk_boot_cfg_t cfg = {.n_workers = 1};
-    gmk_kernel_info_t info;
-    gmk_trace_ev_t ev;
-
-    gmk_test_assert_eq(gmk_kernel_get_info(&never, &info), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_kernel_get_info(NULL, &info), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_trace_read_batch(&never, &ev, 1), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_watchdog_scan(NULL), 0);
-    GMK_REQUIRE(begin(&cfg));
-    gmk_test_assert_eq(gmk_kernel_get_info(&kernel, NULL), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_trace_read_batch(&kernel, NULL, 1), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_trace_read_batch(&kernel, &ev, UINT32_MAX), GMK_E_INVALID);
-    gmk_test_assert_eq(gmk_trace_read_batch(&kernel, NULL, 0), 0);
-    kit_halt(&kernel);
-}
-
 /* The watchdog. ------------------------------------------------------------------- */
 
 static gmk_worker_info_t worker_info(uint32_t w)
