@@ -113,6 +113,37 @@ refused vague 'test/test_bad_args.c:9: vague'
 spoil stale $table 's/^};/    BAD(gmk_version(), 1),\n};/'
 refused stale 'include/ggmk/hal.h:2: stale'
 
+# own NAME SCRIPT: the real tree, with its own tool changed by sed.
+own() {
+    mkdir -p "$dir/$1/test" "$dir/$1/tools"
+    cp -R include "$dir/$1"
+    cp $table "$dir/$1/test"
+    cp tools/lint_c.py "$dir/$1/tools"
+    sed "$2" "$tool" >"$dir/$1/tools/bad_args.py"
+}
+
+# gone NAME SCRIPT EXCUSE: the excuse that the script adds is found to be about nothing.
+gone() {
+    own "$1" "$2"
+    out=$(python3 "$dir/$1/tools/bad_args.py" 2>&1)
+    status=$?
+    line=$(grep -n "$3" "$dir/$1/tools/bad_args.py" | cut -d: -f1)
+    problem=''
+    [ "$status" -eq 1 ] || problem="exit status $status, not 1"
+    [ "$(printf '%s\n' "$out" | sed '$d' | cut -d: -f1-3)" = \
+        "tools/bad_args.py:$line: stale" ] || problem="not line $line alone"
+    verdict "$1" "${problem:+$problem
+$out}"
+}
+
+own own_tree ''
+out=$(python3 "$dir/own_tree/tools/bad_args.py" 2>&1) && out=''
+verdict own_tree "$out"
+gone stale_function "s/^OUT = {/&\n    'gmk_made_up': 'why',/" "'gmk_made_up': 'why'"
+gone stale_null "s/^NULL_ALLOWED = {/&\n    ('gmk_made_up', 0),/" "('gmk_made_up', 0)"
+gone stale_never "s/^NEVER_ALLOWED = {/&('gmk_made_up', 0), /" "('gmk_made_up', 0)"
+gone stale_header "s/^OUT_HEADERS = {/&\n    'include\/ggmk\/none.h': 'why',/" "none.h': 'why'"
+
 python3 "$tool" --root "$dir" >/dev/null 2>&1
 status=$?
 [ "$status" -eq 2 ] && problem='' || problem="exit status $status, not 2"

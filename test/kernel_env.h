@@ -39,6 +39,19 @@ GMK_FN bool kit_until(gmk_a32_t *w, uint32_t least)
     return true;
 }
 
+/* Waits until the metric of all workers is at least that. returns: false if that never comes. */
+GMK_FN bool kit_until_metric(const gmk_kernel_t *k, uint32_t id, uint64_t least)
+{
+    uint64_t begin = gmk_hal_now_ns();
+
+    while (gmk_metric_get(k, id) < least) {
+        if (gmk_hal_now_ns() - begin > KIT_WAIT_NS)
+            return false;
+        gmk_hal_relax();
+    }
+    return true;
+}
+
 /* The same with a limit of looks, for waits inside handlers. */
 GMK_FN bool kit_meet(gmk_a32_t *w, uint32_t least)
 {

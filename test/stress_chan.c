@@ -1234,6 +1234,23 @@ static void find_parallel(gmk_ctx_t *ctx, storm_t *s)
     publish_channel(s, c->slot, i, id);
 }
 
+/* The books after the end balance, and nothing is left. */
+static void halt_storm(storm_t *s)
+{
+    gmk_audit_report_t books = {.balanced = false};
+    int rc = gmk_halt_timeout(&s->kernel, 60000000000ull, &books);
+
+    if (rc != GMK_OK || !books.balanced || books.queued != 0 || books.payloads_live != 0) {
+        broken(s, P_HALT);
+        printf("rc %d accepted %llu completed %llu failed %llu dead %llu queued %llu payloads "
+               "%llu stuck '%s'\n",
+               rc, (unsigned long long)books.accepted, (unsigned long long)books.completed,
+               (unsigned long long)books.failed, (unsigned long long)books.dead,
+               (unsigned long long)books.queued, (unsigned long long)books.payloads_live,
+               books.stuck);
+    }
+}
+
 /* One kernel, from boot to halt. */
 static void run_storm(storm_t *s, const gmk_boot_cfg_t *cfg)
 {
@@ -1248,7 +1265,6 @@ static void run_storm(storm_t *s, const gmk_boot_cfg_t *cfg)
                          .n_channels = 2,
                          .user = s};
     gmk_module_t *mods[MAX_MODS + 3] = {&mix_mod, &watch};
-    gmk_audit_report_t books = {.balanced = false};
     host_t hosts[4];
     gmk_host_t storage;
     sender_t f = {.s = s, .producer = 0};
@@ -1296,16 +1312,7 @@ static void run_storm(storm_t *s, const gmk_boot_cfg_t *cfg)
     check_counts(s, s->drains);
     sum_up(s);
     expect(s, gmk_host_detach(&storage) == GMK_OK, P_DETACH);
-    rc = gmk_halt_timeout(&s->kernel, 60000000000ull, &books);
-    if (rc != GMK_OK || !books.balanced || books.queued != 0 || books.payloads_live != 0) {
-        broken(s, P_HALT);
-        printf("rc %d accepted %llu completed %llu failed %llu dead %llu queued %llu payloads "
-               "%llu stuck '%s'\n",
-               rc, (unsigned long long)books.accepted, (unsigned long long)books.completed,
-               (unsigned long long)books.failed, (unsigned long long)books.dead,
-               (unsigned long long)books.queued, (unsigned long long)books.payloads_live,
-               books.stuck);
-    }
+    halt_storm(s);
 }
 
 /* One storm; returns how many promises were broken. */

@@ -141,10 +141,12 @@ static void until_begun(uint64_t pos)
 {
     uint64_t begin = gmk_hal_now_ns();
 
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 3; i++) {
         while (chan_sub_of(&env, env.chan, &part[i]).next_seq != pos + 1 &&
                gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
             gmk_hal_relax();
+        gmk_test_assert_eq(chan_sub_of(&env, env.chan, &part[i]).next_seq, pos + 1);
+    }
 }
 
 static int on_gated(gmk_ctx_t *ctx)

@@ -67,7 +67,6 @@ static void end_untouched(uint64_t accepted)
 
 GMK_TEST(bad_args_boot_h)
 {
-    static gmk_host_t unused;
     gmk_task_t t = env_msg(T_PART, 0, 0);
     gmk_task_t alien = env_msg(99, 0, 0);
     gmk_task_t tenant = t;
@@ -118,6 +117,21 @@ GMK_TEST(bad_args_boot_h)
             BAD(gmk_submit_at_tick(&env.kernel, NULL, 1), GMK_E_INVALID),
             BAD(gmk_submit_at_tick(&env.kernel, &alien, 1), GMK_E_NO_HANDLER),
             BAD(gmk_submit_at_tick(&env.kernel, &tenant, 1), GMK_E_TENANT),
+        };
+
+        CHECK(cases);
+    }
+    end_untouched(0);
+}
+
+GMK_TEST(bad_args_boot_h_ticks_books_and_threads)
+{
+    static gmk_host_t unused;
+    gmk_audit_report_t r;
+
+    GMK_REQUIRE(boot());
+    {
+        const bad_case_t cases[] = {
             BAD(gmk_tick_now(NULL), 0),
             BAD(gmk_tick_now(&never), 0),
             BAD(gmk_wait_idle(NULL, 1), GMK_E_INVALID),
@@ -271,6 +285,7 @@ GMK_TEST(bad_args_trace_h)
             BAD(gmk_trace_read_batch(&never, &ev, 1), GMK_E_INVALID),
             BAD(gmk_trace_read_batch(&env.kernel, NULL, 1), GMK_E_INVALID),
             BAD(gmk_trace_read_batch(&env.kernel, &ev, UINT32_MAX), GMK_E_INVALID),
+            BAD(gmk_trace_read_batch(&env.kernel, NULL, 0), 0),
             BAD(gmk_trace_total(NULL), 0),
             BAD(gmk_trace_total(&never), 0),
             BAD(gmk_trace_dropped(NULL), 0),

@@ -9,8 +9,6 @@ enum { SEE = 1, RESPAWN, RETRIER, GATE, SLOW, LINKED = 50 };
 
 typedef struct load {
     gmk_a32_t runs, open, entered, wrong, saw;
-    uint32_t n_calls; /* of init and fini, in order */
-    char calls[32];
 } load_t;
 
 static load_t load;
@@ -270,71 +268,8 @@ GMK_TEST(boot_every_number_of_workers)
 
 /* Modules. ------------------------------------------------------------------------ */
 
-static int note(gmk_ctx_t *ctx, char upper, int rc)
-{
-    const char *name = ctx->user;
-
-    if (ctx->task == NULL || ctx->alloc == NULL || ctx->chan == NULL || ctx->trace == NULL ||
-        ctx->metrics == NULL || ctx->sched == NULL || ctx->kernel != &kernel)
-        kit_add(&load.wrong, 1);
-    load.calls[load.n_calls++ % 32] = (char)(*name - 'a' + upper);
-    return rc;
-}
-
-static int good_init(gmk_ctx_t *ctx) { return note(ctx, 'A', GMK_OK); }
-static int bad_init(gmk_ctx_t *ctx) { return note(ctx, 'A', GMK_FAIL(17)); }
-static int fini(gmk_ctx_t *ctx) { return note(ctx, 'a', GMK_OK); }
-
-static gmk_module_t mod_a = {.name = "ma", .init = good_init, .fini = fini, .user = "a"};
-static gmk_module_t mod_b = {.name = "mb", .init = good_init, .fini = fini, .user = "b"};
-static gmk_module_t mod_c = {.name = "mc", .init = good_init, .fini = fini, .user = "c"};
-static gmk_module_t mod_x = {.name = "mx", .init = bad_init, .fini = fini, .user = "x"};
-
-/* SYS-11, MOD-7, T-10. */
-GMK_TEST(boot_init_in_order_fini_in_reverse)
-{
-    gmk_module_t *mods[] = {&mod_b, &mod_a, &mod_c};
-
-    gmk_hal_memset(&load, 0, sizeof(load));
-    GMK_REQUIRE(kit_boot_mods(&kernel, NULL, mods, 3));
-    gmk_test_assert_str_eq(load.calls, "BAC");
-    kit_halt(&kernel);
-    gmk_test_assert_str_eq(load.calls, "BACcab");
-    gmk_test_assert_eq(kit_get(&load.wrong), 0);
-}
-
-static bool contains(const char *text, const char *part)
-{
-    for (; *text != '\0'; text++) {
-        size_t i = 0;
-
-        while (part[i] != '\0' && text[i] == part[i])
-            i++;
-        if (part[i] == '\0')
-            return true;
-    }
-    return false;
-}
-
-/* MOD-8. */
-GMK_TEST(boot_failed_init_gives_fini_to_earlier_modules_and_leaves_nothing)
-{
-    gmk_module_t *mods[] = {&mod_a, &mod_b, &mod_x, &mod_c};
-    gmk_task_t t = kit_task(SEE, 0, 0);
-
-    for (uint32_t i = 0; i < 3; i++) {
-        gmk_hal_memset(&load, 0, sizeof(load));
-        gmk_test_assert_eq(gmk_boot(&kernel, NULL, mods, 4), GMK_E_INIT);
-        gmk_test_assert_str_eq(load.calls, "ABXba");
-        gmk_test_assert(contains(gmk_boot_error(&kernel), "'mx'"));
-        gmk_test_assert(contains(gmk_boot_error(&kernel), "17"));
-        gmk_test_assert_lt(gmk_submit(&kernel, &t), 0);
-        gmk_test_assert_eq(gmk_halt(&kernel), GMK_E_INVALID);
-    }
-    gmk_test_assert_eq(kit_get(&load.wrong), 0);
-}
-
-/* What init and fini may do: memory, tasks to be run once the workers are there. */
+/* What init and fini may do (when they are called is in test_module.c): memory, tasks to be run
+ * once the workers are there. */
 static int working_init(gmk_ctx_t *ctx)
 {
     load_t *l = ctx->user;
@@ -646,6 +581,19 @@ static void *long_waiter(void *arg)
     kit_add(t->user, 1);
     gmk_test_assert_eq(gmk_wait_idle(&kernel, UINT64_MAX), GMK_E_HALTING);
     return NULL;
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (; *text != '\0'; text++) {
+        size_t i = 0;
+
+        while (part[i] != '\0' && text[i] == part[i])
+            i++;
+        if (part[i] == '\0')
+            return true;
+    }
+    return false;
 }
 
 GMK_TEST(boot_halt_sends_who_waits_for_rest_away)

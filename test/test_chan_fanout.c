@@ -104,7 +104,6 @@ static void one_million(uint32_t n_workers)
 
 /* ACC-13, CH-17: positions 1, 2, 3 and so on, without a gap. */
 GMK_TEST(chan_fanout_lossless_one_million_in_sequence) { one_million(2); }
-GMK_TEST(chan_fanout_lossless_one_million_one_worker) { one_million(1); }
 GMK_TEST(chan_fanout_lossless_one_million_eight_workers) { one_million(8); }
 
 /* ACC-13, CH-20: what all have passed leaves the replay buffer, and its payload goes. */
@@ -466,25 +465,6 @@ GMK_TEST(chan_fanout_thirty_two_subscribers_and_no_more)
     part_check(&part[32], 1, 0);
     part_check(&part[31], 301, 0);
     env_end(&env);
-}
-
-/* The same by declarations: the boot says so. */
-GMK_TEST(chan_fanout_thirty_three_declared_subscribers_fail_the_boot)
-{
-    gmk_boot_cfg_t cfg = {
-        .arena_size = (size_t)4 << 20, .n_workers = 1, .flags = GMK_BOOT_NO_LINKED_MODULES};
-    gmk_module_t *mods[PART_MAX];
-    int rc;
-
-    for (uint32_t i = 0; i < 33; i++) {
-        mods[i] = part_make(&part[i], &env, i, on_part);
-        part_consume(&part[i], "t.fan", LOSSLESS, 64);
-    }
-    rc = gmk_boot(&env.kernel, &cfg, mods, 33);
-    gmk_test_assert_named(rc == GMK_E_LIMIT || rc == GMK_E_WIRING, "33 subscribers are too many");
-    gmk_test_assert_ne(gmk_boot_error(&env.kernel)[0], '\0');
-    if (rc == GMK_OK)
-        gmk_test_assert_eq(gmk_halt(&env.kernel), GMK_OK);
 }
 
 /* CH-10, OBS-1: without a subscriber a message is counted and its payload freed. */

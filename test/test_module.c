@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Modules: wiring and its errors, routing, life cycle, poison, yields.
+ * Modules: full tables, routing, life cycle, poison, yields.
  * Floor: tests. Source: SPEC MOD-1 to MOD-13, MOD-22 to MOD-25, V-20, V-31, V-33, V-35,
  * V-58; ARCHITECTURE R6. */
 #include "chan_env.h"
@@ -26,17 +26,10 @@ static bool contains(const char *text, const char *part)
     return part[0] == '\0';
 }
 
-/* Wrong declarations. --------------------------------------------------------------- */
+/* Wrong lists; wrong declarations are in test_wiring.c. ------------------------------ */
 
-#define P2P GMK_CHAN_P2P
 #define PRODUCE GMK_CHAN_PRODUCE
 #define CONSUME GMK_CHAN_CONSUME
-#define NAME_64 "n2345678901234567890123456789012345678901234567890123456789012.4"
-
-#define HANDLERS(...)                                                                              \
-    (gmk_handler_reg_t[]) { __VA_ARGS__ }
-#define DECLS(...)                                                                                 \
-    (gmk_chan_decl_t[]) { __VA_ARGS__ }
 #define H(t)                                                                                       \
     {                                                                                              \
         .type = (t), .fn = on_ok, .name = "h"                                                      \
@@ -46,195 +39,20 @@ static bool contains(const char *text, const char *part)
         .name = (n), .direction = (dir), .msg_type = (t)                                           \
     }
 
-typedef struct wrong {
-    gmk_module_t mods[3];
-    uint32_t n;
-    const char *says[4]; /* each must be in the story */
-} wrong_t;
-
-#define ALPHA(...)                                                                                 \
-    {                                                                                              \
-        .name = "alpha", __VA_ARGS__                                                               \
-    }
-#define BETA(...)                                                                                  \
-    {                                                                                              \
-        .name = "beta", __VA_ARGS__                                                                \
-    }
-#define GAMMA(...)                                                                                 \
-    {                                                                                              \
-        .name = "gamma", __VA_ARGS__                                                               \
-    }
-#define HS(n, ...) .handlers = HANDLERS(__VA_ARGS__), .n_handlers = (n)
-#define DS(n, ...) .channels = DECLS(__VA_ARGS__), .n_channels = (n)
-#define ONE_DECL(...) ALPHA(HS(1, H(1)), DS(1, {__VA_ARGS__}))
-
-/* Refused with GMK_E_WIRING, each with a story of its own. */
-static void refuse(const wrong_t *w, char *story)
-{
-    static gmk_kernel_t k;
-    gmk_module_t mods[3];
-    gmk_module_t *list[3];
-    gmk_boot_cfg_t cfg = {.arena_size = (size_t)1 << 20,
-                          .n_workers = 1,
-                          .flags = GMK_BOOT_NO_LINKED_MODULES,
-                          .rq_slots = 8,
-                          .evq_slots = 8,
-                          .overflow_slots = 8};
-    const char *error;
-    int rc;
-
-    for (uint32_t i = 0; i < w->n; i++) {
-        mods[i] = w->mods[i];
-        list[i] = &mods[i];
-    }
-    rc = gmk_boot(&k, &cfg, list, w->n);
-    error = gmk_boot_error(&k);
-    gmk_test_assert_named(rc == GMK_E_WIRING, w->says[0]);
-    for (uint32_t i = 0; i < 4 && w->says[i] != NULL; i++)
-        if (!gmk_test_assert_named(contains(error, w->says[i]), w->says[i])) {
-            gmk_test_print(error);
-            gmk_test_print("\n");
-        }
-    for (uint32_t i = 0; i < GMKI_ERROR_BYTES; i++) {
-        story[i] = error[i];
-        if (error[i] == '\0')
-            break;
-    }
-    gmk_test_assert_eq(gmk_halt(&k), GMK_E_INVALID); /* nothing was left running */
-}
-
-static void refuse_all(const wrong_t *w, uint32_t n)
-{
-    char(*stories)[GMKI_ERROR_BYTES] = gmk_hal_calloc(n, GMKI_ERROR_BYTES);
-
-    GMK_REQUIRE(stories != NULL);
-    for (uint32_t i = 0; i < n; i++) {
-        refuse(&w[i], stories[i]);
-        for (uint32_t j = 0; j < i; j++)
-            gmk_test_assert_named(
-                !(contains(stories[i], stories[j]) && contains(stories[j], stories[i])),
-                stories[i]);
-    }
-    gmk_hal_free(stories);
-}
-
-/* MOD-10. */
-GMK_TEST(module_wrong_handlers_are_refused_by_name)
-{
-    const wrong_t cases[] = {
-        {{{.name = "", HS(1, H(1))}}, 1, {"name it"}},
-        {{ALPHA(HS(1, H(1))), ALPHA(HS(1, H(2)))}, 2, {"'alpha'", "twice", "rename"}},
-        {{ALPHA(.n_handlers = 1)}, 1, {"'alpha'", "no table", "set the pointer"}},
-        {{ALPHA(.n_channels = 1)}, 1, {"'alpha'", "no table", "set the pointer"}},
-        {{ALPHA(HS(1, {.type = 7}))}, 1, {"'alpha'", "type 7", "null handler", "set .fn"}},
-        {{ALPHA(HS(1, H(0)))}, 1, {"'alpha'", "type 0", "out of range", "1..239"}},
-        {{ALPHA(HS(1, H(256)))}, 1, {"'alpha'", "type 256", "out of range", "1..239"}},
-        {{ALPHA(HS(1, H(240)))}, 1, {"'alpha'", "type 240", "system message", "use 1..239"}},
-        {{ALPHA(HS(1, {.type = 3, .fn = on_ok, .flags = GMK_HF_NEEDS_SHARED}))},
-         1,
-         {"'alpha'", "type 3", "GMK_HF_NEEDS_SHARED", "set shared_bytes"}},
-        {{ALPHA(HS(2, H(4), H(4)))}, 1, {"'alpha'", "type 4", "twice", "one handler a type"}},
-        {{ALPHA(HS(1, H(5))), BETA(HS(1, H(5)))},
-         2,
-         {"'alpha'", "'beta'", "type 5", "consume it from a channel"}}};
-
-    /* Two stories are alike but for the table meant: handlers and channels. */
-    refuse_all(cases, 3);
-    refuse_all(cases + 3, GMK_ARRAY_LEN(cases) - 3);
-}
-
-/* MOD-10, CH-4. */
-GMK_TEST(module_wrong_declarations_are_refused_by_name)
-{
-    const wrong_t cases[] = {
-        {{ONE_DECL(.direction = CONSUME, .msg_type = 1)}, 1, {"'alpha'", "name it"}},
-        {{ONE_DECL(.name = NAME_64, .direction = CONSUME, .msg_type = 1)},
-         1,
-         {"'alpha'", "too long", "63 characters"}},
-        {{ONE_DECL(.name = "c.x", .msg_type = 1)},
-         1,
-         {"'alpha'", "'c.x'", "direction", "use GMK_CHAN_PRODUCE or _CONSUME"}},
-        {{ONE_DECL(.name = "c.y", .direction = CONSUME | 1, .msg_type = 1)},
-         1,
-         {"'alpha'", "'c.y'", "direction", "use GMK_CHAN_PRODUCE or _CONSUME"}},
-        {{ONE_DECL(.name = "c.x", .direction = PRODUCE | GMK_CHAN_PARALLEL, .msg_type = 1)},
-         1,
-         {"'alpha'", "'c.x'", "parallel producer", "is its consumer's"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .mode = 0x4000)},
-         1,
-         {"'alpha'", "'c.x'", "unknown mode", "use GMK_CHAN_P2P"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .guarantee = 0x8)},
-         1,
-         {"'alpha'", "'c.x'", "unknown guarantee", "use GMK_CHAN_LOSSY"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME)},
-         1,
-         {"'alpha'", "'c.x'", "message type out of range", "1..239"}},
-        {{ONE_DECL(.name = "c.z", .direction = CONSUME, .msg_type = 256)},
-         1,
-         {"'alpha'", "'c.z'", "message type out of range", "1..239"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 241)},
-         1,
-         {"'alpha'", "'c.x'", "system message type", "use 1..239"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 1, .slots = (1 << 24) + 1)},
-         1,
-         {"'alpha'", "'c.x'", "too many slots", "16777216"}},
-        {{ONE_DECL(.name = "c.x", .direction = CONSUME, .msg_type = 2)},
-         1,
-         {"'alpha'", "'c.x'", "no handler of its message type", "add one"}},
-        {{ONE_DECL(.name = "sys.error", .direction = CONSUME, .msg_type = 1)},
-         1,
-         {"'alpha'", "'sys.error'", "its own system message type"}},
-        {{ONE_DECL(.name = "sys.dropped", .direction = PRODUCE, .msg_type = 240)},
-         1,
-         {"'alpha'", "'sys.dropped'", "its own system message type"}}};
-
-    refuse_all(cases, GMK_ARRAY_LEN(cases));
-}
-
-/* MOD-9, MOD-10, CH-6. */
-GMK_TEST(module_declarations_that_clash_name_both_modules)
-{
-    const wrong_t cases[] = {
-        {{ALPHA(DS(1, D("c.t", PRODUCE, 1))), BETA(HS(1, H(2)), DS(1, D("c.t", CONSUME, 2)))},
-         2,
-         {"'alpha'", "'beta'", "'c.t'", "another message type"}},
-        {{ALPHA(DS(1, D("c.t", PRODUCE, 1))), BETA(DS(1, D("c.t", PRODUCE, 1))),
-          GAMMA(DS(1, D("c.t", PRODUCE, 2)))},
-         3,
-         {"'gamma'", "'alpha'", "'c.t'", "agree on one type"}},
-        {{ALPHA(DS(1, D("c.g", PRODUCE, 1))),
-          BETA(HS(1, H(1)), DS(1, {.name = "c.g",
-                                   .direction = CONSUME,
-                                   .msg_type = 1,
-                                   .guarantee = GMK_CHAN_LOSSLESS}))},
-         2,
-         {"'alpha'", "'beta'", "'c.g'", "another mode or guarantee"}},
-        /* The other consumer is named, not the producer before it. */
-        {{ALPHA(DS(1, D("c.c", PRODUCE, 1))), BETA(HS(1, H(1)), DS(1, D("c.c", CONSUME, 1))),
-          GAMMA(HS(1, H(1)), DS(1, D("c.c", CONSUME, 1)))},
-         3,
-         {"'gamma'", "so does module 'beta'", "'c.c'", "has one consumer"}},
-        {{ALPHA(HS(1, H(1)), DS(2, D("c.2", CONSUME, 1), D("c.2", CONSUME, 1)))},
-         1,
-         {"module 'alpha'", "so does module 'alpha'", "'c.2'", "has one consumer"}},
-        {{ALPHA(HS(1, H(1)), DS(2, D("c.3", CONSUME, 1), D("c.3", PRODUCE, 3)))},
-         1,
-         {"module 'alpha'", "type than module 'alpha'", "'c.3'", "agree on one type"}}};
-
-    refuse_all(cases, GMK_ARRAY_LEN(cases));
-}
-
 static bool boots(gmk_module_t **mods, uint32_t n, int want, const char *says)
 {
     static gmk_kernel_t k;
     gmk_boot_cfg_t cfg = {
         .arena_size = (size_t)1 << 20, .n_workers = 1, .flags = GMK_BOOT_NO_LINKED_MODULES};
+    gmk_task_t t = {.type = 11};
     int rc = gmk_boot(&k, &cfg, mods, n);
     bool ok = gmk_test_assert_eq(rc, want) &&
               gmk_test_assert_named(contains(gmk_boot_error(&k), says), says);
 
-    if (rc == GMK_OK)
-        gmk_test_assert_eq(gmk_halt(&k), GMK_OK);
+    /* Of a boot that failed nothing is left, and the next one has the same storage. */
+    if (rc != GMK_OK)
+        gmk_test_assert_eq(gmk_submit(&k, &t), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_halt(&k), rc == GMK_OK ? GMK_OK : GMK_E_INVALID);
     return ok;
 }
 
@@ -521,7 +339,7 @@ static void expect_calls(const uint32_t *want, uint32_t n)
         gmk_test_assert_eq(calls[i], want[i]);
 }
 
-/* MOD-7, T-10. */
+/* SYS-11, MOD-7, T-10. */
 GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
 {
     static const uint32_t want[] = {1, 2, 3, 103, 102, 101};
@@ -534,6 +352,7 @@ GMK_TEST(module_init_in_order_fini_in_reverse_user_data_visible)
 
         gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
     }
+    expect_calls(want, 3);
     env_end(&env);
     expect_calls(want, 6);
     gmk_test_assert_eq(numbered[1].version, 0x010203);

@@ -127,18 +127,23 @@ static uint32_t wrong_in_small(uint32_t i, const gmk_record_t *r)
     return bad + (r->task.channel != 0 || r->task.seq != 0 || r->task.payload_ptr != 0);
 }
 
-/* Reads n bytes in pieces of `piece` (0: of lengths by chance). *records: how many were
- * read; *bad: what was wrong with them, if they are to be those of record_small.
+/* What was read: how many records, and what was wrong with them as those of record_small. */
+typedef struct heard {
+    uint32_t records, bad;
+} heard_t;
+
+/* Reads n bytes in pieces of `piece` (0: of lengths by chance). *h: what it heard, or null.
  * returns: what finish, or the failing feed, returned. */
 static int read_all(gmk_record_reader_t *r, const uint8_t *p, uint32_t n, uint32_t piece,
-                    uint32_t *records, uint32_t *bad)
+                    heard_t *h)
 {
     gmk_record_t rec;
     uint64_t rand = gmk_test_seed() + n;
     uint32_t at = 0, k = 0, steps = 0;
     size_t used;
 
-    *records = 0;
+    if (h != NULL)
+        *h = (heard_t){.records = 0};
     while (at < n) {
         int rc;
 
@@ -151,9 +156,8 @@ static int read_all(gmk_record_reader_t *r, const uint8_t *p, uint32_t n, uint32
         k -= (uint32_t)used;
         if (rc < 0)
             return rc;
-        if (rc == GMK_RECORD_READY && bad != NULL)
-            *bad += wrong_in_small(*records, &rec);
-        *records += rc == GMK_RECORD_READY;
+        if (rc == GMK_RECORD_READY && h != NULL)
+            h->bad += wrong_in_small(h->records++, &rec);
         if (!gmk_test_assert_le(++steps, 2 * TAPE_MAX))
             return GMK_E_INVALID; /* it takes nothing and says nothing */
     }
@@ -164,16 +168,16 @@ static int read_all(gmk_record_reader_t *r, const uint8_t *p, uint32_t n, uint32
 GMK_TEST(record_round_trip_in_any_pieces)
 {
     static const uint32_t pieces[] = {1, 2, 3, 7, 16, 63, 64, 65, 1000, TAPE_MAX, 0};
-    uint32_t n = record_small(), records, bad;
+    uint32_t n = record_small();
     gmk_record_reader_t r;
+    heard_t h;
 
     GMK_REQUIRE(n != 0);
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(pieces); i++) {
-        bad = 0;
         GMK_REQUIRE(gmk_record_open(&r, buf, GMK_RECORD_MIN_BYTES * 2) == GMK_OK);
-        gmk_test_assert_eq(read_all(&r, tape.bytes, n, pieces[i], &records, &bad), GMK_OK);
-        gmk_test_assert_eq(records, 8);
-        gmk_test_assert_eq(bad, 0);
+        gmk_test_assert_eq(read_all(&r, tape.bytes, n, pieces[i], &h), GMK_OK);
+        gmk_test_assert_eq(h.records, 8);
+        gmk_test_assert_eq(h.bad, 0);
         gmk_test_assert_eq(r.start_tick, 7);
         gmk_test_assert_eq(r.start_seq, 1000);
         gmk_test_assert_eq(r.fault, GMK_RECORD_SOUND);
@@ -214,7 +218,7 @@ GMK_TEST(record_round_trip_of_the_longest_record)
 /* Every place where a file can stop short. */
 GMK_TEST(record_truncated_anywhere_is_named)
 {
-    uint32_t n = record_small(), records, bad = 0;
+    uint32_t n = record_small(), bad = 0;
     uint32_t ends[9] = {0}, n_ends = 0;
     gmk_record_reader_t r;
     gmk_record_t rec;
@@ -234,7 +238,7 @@ GMK_TEST(record_truncated_anywhere_is_named)
         for (uint32_t i = 0; i < 8; i++)
             between = between || ends[i] == cut;
         GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-        bad += read_all(&r, tape.bytes, cut, 13, &records, NULL) != GMK_E_RECORD;
+        bad += read_all(&r, tape.bytes, cut, 13, NULL) != GMK_E_RECORD;
         bad += r.fault != (between ? GMK_RECORD_NO_END : GMK_RECORD_TRUNCATED);
         bad += r.fault_at != cut;
     }
@@ -246,21 +250,20 @@ GMK_TEST(record_short_file_of_other_bytes_is_no_recording)
 {
     static const uint8_t other[] = "GMKx";
     gmk_record_reader_t r;
-    uint32_t records;
 
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-    gmk_test_assert_eq(read_all(&r, other, 4, 1, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(read_all(&r, other, 4, 1, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_MAGIC);
     gmk_test_assert_eq(r.fault_at, 3);
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-    gmk_test_assert_eq(read_all(&r, other, 3, 1, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(read_all(&r, other, 3, 1, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_TRUNCATED);
 }
 
 /* Each byte set to each other value: never taken for sound, whatever the pieces. */
 GMK_TEST(record_altered_byte_is_always_found)
 {
-    uint32_t n = record_small(), records, missed = 0, odd = 0;
+    uint32_t n = record_small(), missed = 0, odd = 0;
     uint32_t step = (uint32_t)gmk_test_scale(1, 37);
     gmk_record_reader_t r;
 
@@ -270,8 +273,7 @@ GMK_TEST(record_altered_byte_is_always_found)
         for (uint32_t x = 1; x < 256; x += step) {
             copy.bytes[at] = tape.bytes[at] ^ (uint8_t)x;
             GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-            missed += read_all(&r, copy.bytes, n, x % 2 != 0 ? TAPE_MAX : 17, &records, NULL) !=
-                      GMK_E_RECORD;
+            missed += read_all(&r, copy.bytes, n, x % 2 != 0 ? TAPE_MAX : 17, NULL) != GMK_E_RECORD;
             odd += r.fault == GMK_RECORD_SOUND || r.fault_at > n;
             copy.bytes[at] = tape.bytes[at];
         }
@@ -284,7 +286,7 @@ GMK_TEST(record_altered_byte_is_always_found)
 GMK_TEST(record_noise_is_refused)
 {
     uint64_t rand = gmk_test_seed();
-    uint32_t n = record_small(), records, taken = 0;
+    uint32_t n = record_small(), taken = 0;
     uint32_t rounds = (uint32_t)gmk_test_scale(20000, 500);
     gmk_record_reader_t r;
 
@@ -298,7 +300,7 @@ GMK_TEST(record_noise_is_refused)
             copy.bytes[k] = (uint8_t)(gmk_rand_next(&rand) >> 40);
         copy.bytes[from] = (uint8_t)~tape.bytes[from];
         GMK_REQUIRE(gmk_record_open(&r, buf, GMK_RECORD_MIN_BYTES) == GMK_OK);
-        taken += read_all(&r, copy.bytes, n, 0, &records, NULL) == GMK_OK;
+        taken += read_all(&r, copy.bytes, n, 0, NULL) == GMK_OK;
     }
     gmk_test_assert_eq(taken, 0);
 }
@@ -354,7 +356,7 @@ GMK_TEST(record_field_out_of_range_has_its_own_fault)
         {184, 28, 192, GMK_RECORD_BAD_TICK, 192, 7},
         {184, 28, 200, GMK_RECORD_SOUND, 0, 9}, /* a hash may be anything */
     };
-    uint32_t n = record_small(), records, end;
+    uint32_t n = record_small();
     gmk_record_reader_t r;
 
     GMK_REQUIRE(n != 0);
@@ -363,39 +365,47 @@ GMK_TEST(record_field_out_of_range_has_its_own_fault)
         copy.bytes[cases[i].at] = cases[i].value;
         reseal(copy.bytes + cases[i].begin, cases[i].size);
         GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-        gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, &records, NULL),
+        gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL),
                            cases[i].fault != GMK_RECORD_SOUND ? GMK_E_RECORD : GMK_OK);
         gmk_test_assert_eq(r.fault, cases[i].fault);
         gmk_test_assert_eq(r.fault_at, cases[i].fault_at);
     }
-    /* The end: another count, another tick; then a byte after it. */
-    end = n - 36;
+}
+
+/* The end: another count, another tick; then a byte after it. */
+GMK_TEST(record_end_that_differs_has_its_own_fault)
+{
+    uint32_t n = record_small(), end = n - 36;
+    gmk_record_reader_t r;
+    heard_t h;
+
+    GMK_REQUIRE(n != 0);
     gmk_hal_memcpy(copy.bytes, tape.bytes, n);
     copy.bytes[end + 24] = 6;
     reseal(copy.bytes + end, 36);
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-    gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_COUNT);
     gmk_test_assert_eq(r.fault_at, end + 24);
     gmk_hal_memcpy(copy.bytes, tape.bytes, n);
     copy.bytes[end + 8] = 10;
     reseal(copy.bytes + end, 36);
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-    gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_TICK);
     gmk_hal_memcpy(copy.bytes, tape.bytes, n);
     copy.bytes[n] = 0;
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-    gmk_test_assert_eq(read_all(&r, copy.bytes, n + 1, 0, &records, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(read_all(&r, copy.bytes, n + 1, 0, &h), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_TRAILING);
     gmk_test_assert_eq(r.fault_at, n);
-    gmk_test_assert_eq(records, 8);
+    gmk_test_assert_eq(h.records, 8);
 }
 
 /* Wherever the writer's function refuses: reported at once, counted, and over. */
 GMK_TEST(record_failed_write_stops_the_recording)
 {
-    uint32_t n = record_small(), bad = 0, records;
+    uint32_t n = record_small(), bad = 0;
     gmk_record_reader_t r;
 
     GMK_REQUIRE(n != 0);
@@ -417,7 +427,7 @@ GMK_TEST(record_failed_write_stops_the_recording)
         bad += w.bytes != tape.len;
         /* What is there is a truncated recording, not a wrong one. */
         GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
-        bad += read_all(&r, tape.bytes, tape.len, 0, &records, NULL) != GMK_E_RECORD;
+        bad += read_all(&r, tape.bytes, tape.len, 0, NULL) != GMK_E_RECORD;
         bad += r.fault != GMK_RECORD_TRUNCATED && r.fault != GMK_RECORD_NO_END;
         /* And a new one may begin. */
         tape_clear(TAPE_MAX);

@@ -249,14 +249,18 @@ GMK_TEST(sched_evq_earlier_timer_wakes_the_keeper_of_a_later_one)
 GMK_TEST(sched_evq_idle_workers_sleep_until_the_next_event)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 4};
-    uint64_t parks;
+    uint64_t parks, begin_ns;
+    bool parked;
 
     GMK_REQUIRE(begin(&cfg));
     gmk_test_assert_eq(after(0, 3600000000000ull), GMK_OK);
     kit_idle(&kernel);
+    begin_ns = gmk_hal_now_ns();
     /* The woken one may pass a second time through its park before it keeps the time. */
-    while (!gmki_all_parked(&gmki_kernel(&kernel)->core.sched))
+    while (!(parked = gmki_all_parked(&gmki_kernel(&kernel)->core.sched)) &&
+           gmk_hal_now_ns() - begin_ns < KIT_WAIT_NS)
         gmk_hal_relax();
+    gmk_test_assert(parked);
     parks = gmk_metric_get(&kernel, GMK_METRIC_WORKER_PARKS);
     for (uint32_t i = 0; i < gmk_test_scale(50000, 50000); i++)
         gmk_hal_relax();

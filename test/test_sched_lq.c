@@ -599,8 +599,7 @@ GMK_TEST(sched_lq_bound_tasks_run_on_their_worker_alone)
         if (i % 64 == 0) /* something for the others to be busy with, and to steal */
             kit_submit(&kernel, root(LEAF, 32));
     }
-    while (kit_get(&load.runs) < BOUND_MAX + BOUND_MAX / 64 * 32)
-        gmk_hal_relax();
+    gmk_test_assert(kit_until(&load.runs, BOUND_MAX + BOUND_MAX / 64 * 32));
     kit_idle(&kernel);
     for (uint32_t i = 0; i < BOUND_MAX; i++)
         bad += kit_get(&load.seen[i]) != 1;
@@ -725,7 +724,8 @@ GMK_TEST(sched_lq_inbox_full_of_due_retries_has_room_for_an_activation)
     gmk_test_assert_eq(gmk_submit_to(&kernel, &t, 1), GMK_OK);
     gmk_test_assert(kit_until(&load.entered, 1));
     gmk_tick_advance(&kernel);
-    while (queued(in) < 384)
+    for (uint64_t begin_ns = gmk_hal_now_ns();
+         queued(in) < 384 && gmk_hal_now_ns() - begin_ns < KIT_WAIT_NS;)
         gmk_hal_relax();
     for (uint32_t i = 0; i < 1000; i++)
         gmk_hal_relax();

@@ -13,7 +13,7 @@ must come) or, for calls that return nothing, NOTHING(call). The rules:
   vague         a row says what code must come, not that some will
   undocumented  a GMK_ code in a row stands behind `returns:` of the function's comment, or
                 of one that the comment refers to by "as gmk_x" or "as above"
-  stale         what is excused below exists, and needs the excuse
+  stale         what is excused below needs the excuse and, in the tree of this file, exists
 Prints path:line: rule: text. Exit status: 0 clean, 1 findings, 2 wrong usage.
 """
 
@@ -28,6 +28,8 @@ from lint_c import Source  # noqa: E402
 
 HEADERS = 'include/ggmk/*.h'
 TEST = 'test/test_bad_args.c'
+SELF = 'tools/bad_args.py'
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 
 # Headers whose functions have no rows, and why.
 OUT_HEADERS = {
@@ -175,6 +177,7 @@ def documented(f, by_name, seen):
 
 class Check:
     def __init__(self, root):
+        self.root = root
         self.findings = []
         self.functions = []
         for path in sorted(glob.glob(os.path.join(root, HEADERS))):
@@ -207,12 +210,23 @@ class Check:
                 if code not in codes:
                     self.report(TEST, r.line, 'undocumented', f'{f.name} does not document {code}')
 
+    def gone(self):
+        """What is excused and not there any more: found in the lines of this file."""
+        with open(__file__, encoding='utf-8') as f:
+            lines = f.read().split('\n')
+        names = set(OUT) | {name for name, _ in NULL_ALLOWED | NEVER_ALLOWED}
+        names = {name for name in names if name not in self.by_name}
+        names |= {p for p in OUT_HEADERS if not os.path.isfile(os.path.join(self.root, p))}
+        for line, text in enumerate(lines, 1):
+            for name in sorted(n for n in names if f"'{n}'" in text):
+                self.report(SELF, line, 'stale', f'{name} is excused, and does not exist')
+
     def excuses(self):
         for name, why in OUT.items():
             f = self.by_name.get(name)
             if f is not None and f.rows:
                 self.report(f.path, f.line, 'stale', f'{name} has rows, yet is excused: {why}')
-        for name, i in sorted(NULL_ALLOWED):
+        for name, i in sorted(NULL_ALLOWED | NEVER_ALLOWED):
             f = self.by_name.get(name)
             arg = f.args[i] if f is not None and i < len(f.args) else ''
             if f is not None and '*' not in arg and '_fn' not in arg:
@@ -223,12 +237,14 @@ class Check:
             if f.path not in OUT_HEADERS and f.name not in OUT:
                 self.function(f)
         self.excuses()
+        if os.path.samefile(self.root, HERE):
+            self.gone()
         return self.findings
 
 
 def main():
     parser = argparse.ArgumentParser(description='Checks the tables of bad arguments.')
-    parser.add_argument('--root', default=os.path.join(os.path.dirname(__file__), '..'),
+    parser.add_argument('--root', default=HERE,
                         help='the tree (default: the one of this file)')
     parser.add_argument('--list', action='store_true', help='the functions, and what is excused')
     args = parser.parse_args()
