@@ -640,3 +640,74 @@ GMK_TEST(det_replay_says_what_is_wrong_with_a_recording)
         tick();
     end();
 }
+
+/* A recording of one input, as anybody could write it: for the trace hash of a kernel that
+ * has run nothing. */
+static void forge(const char *channel, gmk_task_t t, uint64_t hash)
+{
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    gmk_test_assert_eq(gmk_record_begin(&w, write_bytes, NULL, 0, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_record_input(&w, 1, channel, &t, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_tick(&w, 1, hash), GMK_OK);
+    gmk_test_assert_eq(gmk_record_end(&w, hash), GMK_OK);
+}
+
+/* DET-7, R15: an input of a recording is checked as an emit is: another kernel's, or one
+ * that was changed, is refused, and nothing of it is done. */
+GMK_TEST(det_replay_refuses_input_that_an_emit_refuses)
+{
+    static const struct {
+        const char *channel;
+        gmk_task_t t;
+        int rc;
+    } bad[] = {{"det.mid", {.type = T_OUT}, GMK_CHAN_TYPE_MISMATCH},
+               {"det.mid", {.type = 99}, GMK_CHAN_TYPE_MISMATCH},
+               {"det.mid", {.type = T_MID, .tenant = GMK_MAX_TENANTS - 1}, GMK_E_TENANT},
+               {"mix.in", {.type = T_MIX}, GMK_E_WIRING},
+               {"det.nowhere", {.type = T_MID}, GMK_E_NOT_FOUND},
+               {NULL, {.type = T_PLAIN}, GMK_E_WIRING},
+               {NULL, {.type = 99}, GMK_E_NO_HANDLER},
+               {NULL, {.type = T_IN, .tenant = GMK_MAX_TENANTS - 1}, GMK_E_TENANT}};
+    gmk_module_t *all[] = {&mods[0], &mods[1], &mods[2], &mods[3], &mixer};
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, all, 5));
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(bad); i++) {
+        forge(bad[i].channel, bad[i].t, gmk_trace_hash(&det.k));
+        gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), bad[i].rc);
+        gmk_test_assert_eq(report.n_inputs, 0);
+        gmk_test_assert_eq(report.n_ticks, 0);
+    }
+    gmk_test_assert_eq(kit_halt(&det.k).accepted, 0);
+}
+
+/* DET-7: what fitted when it was recorded fits when it is replayed: an input takes memory
+ * for the channel's subscribers, not for as many as there could be. */
+GMK_TEST(det_recording_replays_in_the_arena_it_was_made_in)
+{
+    gmk_task_t t = {.type = T_OUT};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    for (uint32_t i = 0; i < 2200; i++)
+        gmk_test_assert_eq(send(det.ctx, "det.out", t), GMK_OK);
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    end();
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_OK);
+    gmk_test_assert_eq(report.n_inputs, 2200);
+    end();
+    gmk_test_assert_eq(det.part[3].n, 2200);
+}

@@ -66,7 +66,8 @@ GMK_NODISCARD int gmk_record_stop(gmk_kernel_t *k, uint32_t *fault);
  * past the recording's start);
  * GMK_E_TIMEOUT (a tick did not end in timeout_ns); GMK_ALLOC_FAIL; GMK_E_LIMIT (no
  * attached context free, or the kernel halts); GMK_E_INVALID; GMK_E_HALTING; and what
- * gmk_emit says of an input. *report may be null. threads: any, not a handler. blocks.
+ * gmk_emit or gmk_chan_emit says of an input, as GMK_E_WIRING of a channel or handler that
+ * is not deterministic here. *report may be null. threads: any, not a handler. blocks.
  * source: DET-7. */
 GMK_NODISCARD int gmk_replay(gmk_kernel_t *k, gmk_record_read_fn fn, void *arg,
                              uint64_t timeout_ns, gmk_replay_report_t *report);

@@ -252,27 +252,35 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
     return rc;
 }
 
+int gmki_chan_det_input(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
+                        uint64_t due)
+{
+    uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
+    gmk_cell_t cell = {.sub = 0};
+    int rc = check(r->sched, c, t);
+
+    if (rc != GMK_OK)
+        return rc;
+    gmki_stamp_seq(&cell, t, 0);
+    cell.task.channel = gmki_chan_id(c);
+    cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
+    rc = gmki_det_input(a, r->det, &cell, due, gmk_max32(subs, 1));
+    if (rc != GMK_OK)
+        return rc;
+    gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_EMITS, 1);
+    gmki_trace_task(&a->obs, CHAN_EMIT, &cell.task, GMK_CHAN_INDEX(gmki_chan_id(c)), 0);
+    return GMK_OK;
+}
+
 /* Messages of a deterministic channel wait for the next tick, in no ring. */
 static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c,
                               const gmk_task_t *t, uint32_t n)
 {
-    uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
     uint32_t done = 0;
     int rc = GMK_OK;
 
-    while (done < n && (rc = check(r->sched, c, &t[done])) == GMK_OK) {
-        gmk_cell_t cell = {.sub = 0};
-
-        gmki_stamp_seq(&cell, &t[done], 0);
-        cell.task.channel = gmki_chan_id(c);
-        cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-        rc = gmki_det_input(a, r->det, &cell, 0, gmk_max32(subs, 1));
-        if (rc != GMK_OK)
-            break;
-        gmki_count(&a->obs, t[done].tenant, GMK_METRIC_CHAN_EMITS, 1);
-        gmki_trace_task(&a->obs, CHAN_EMIT, &cell.task, GMK_CHAN_INDEX(gmki_chan_id(c)), 0);
+    while (done < n && (rc = gmki_chan_det_input(a, r, c, &t[done], 0)) == GMK_OK)
         done++;
-    }
     return done != 0 ? (int)done : refuse(a, r, c, t, rc);
 }
 

@@ -142,14 +142,33 @@ static int set_out(replay_t *r)
     return GMK_OK;
 }
 
-static int give_input(replay_t *r, const gmk_record_t *rec)
+/* As the recorded emit did it, whatever the recording says: it may be another kernel's. */
+static int put_input(const replay_t *r, const gmk_record_t *rec, const gmk_task_t *t)
 {
     gmki_agent_t *a = r->ctx->agent;
     gmki_core_t *core = &r->k->core;
-    gmk_cell_t cell = {.sub = 0};
+    gmki_chan_t *c;
+    int rc;
+
+    if (rec->channel[0] == '\0') {
+        rc = gmki_check_task(&core->sched, t);
+        return rc == GMK_OK ? gmki_det_direct(a, t, rec->tick) : rc;
+    }
+    rc = gmki_chan_find(&core->chan, rec->channel);
+    if (rc < 0)
+        return rc;
+    c = gmki_chan_get(&core->chan, (uint32_t)rc);
+    if (c == NULL)
+        return GMK_CHAN_CLOSED;
+    if ((c->mode & GMK_CHAN_DETERMINISTIC) == 0)
+        return GMK_E_WIRING;
+    return gmki_chan_det_input(a, &core->chan, c, t, rec->tick);
+}
+
+static int give_input(replay_t *r, const gmk_record_t *rec)
+{
     gmk_task_t t = rec->task;
     void *payload = NULL;
-    uint32_t n = 1;
     int rc;
 
     if (rec->payload != NULL) {
@@ -159,19 +178,7 @@ static int give_input(replay_t *r, const gmk_record_t *rec)
         gmk_hal_memcpy(payload, rec->payload, t.payload_len);
         gmk_task_set_payload(&t, payload);
     }
-    gmki_stamp_seq(&cell, &t, 0);
-    if (rec->channel[0] != '\0') {
-        int id = gmki_chan_find(&core->chan, rec->channel);
-
-        rc = id > 0 ? GMK_OK : id;
-        cell.task.channel = id > 0 ? (uint32_t)id : 0;
-        cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-        n = GMK_MAX_CHAN_SUBS; /* memory for that many deliveries */
-    } else {
-        rc = gmki_check_task(&core->sched, &t);
-    }
-    if (rc == GMK_OK)
-        rc = gmki_det_emit(&core->det, a, &cell, rec->tick, n);
+    rc = put_input(r, rec, &t);
     if (rc != GMK_OK && payload != NULL)
         gmk_payload_release_ptr(r->ctx, payload);
     r->report.n_inputs += rc == GMK_OK;
