@@ -711,3 +711,78 @@ GMK_TEST(det_recording_replays_in_the_arena_it_was_made_in)
     end();
     gmk_test_assert_eq(det.part[3].n, 2200);
 }
+
+/* DET-7: a recording begun after other work replays in a kernel that did none of it: the
+ * hash begins with it. A kernel that did the same work replays it as well. */
+GMK_TEST(det_recording_begun_after_work_replays)
+{
+    gmk_task_t t = {.type = T_MID, .meta0 = 1};
+    gmk_replay_report_t report;
+    uint64_t rand = 1, none;
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(2));
+    none = gmk_trace_hash(&det.k);
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    tick();
+    tick();
+    gmk_test_assert_ne(gmk_trace_hash(&det.k), none);
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_trace_hash(&det.k), none);
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    tick();
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    end();
+    for (uint32_t before = 0; before < 2; before++) {
+        record_at = 0;
+        GMK_REQUIRE(begin(1));
+        if (before == 1) {
+            gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+            tick();
+            tick();
+            gmk_test_assert_ne(gmk_trace_hash(&det.k), none);
+        }
+        gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_OK);
+        gmk_test_assert_eq(report.n_inputs, 1);
+        end();
+    }
+}
+
+/* DET-7: a recording is asked for while ticks begin and end: it looks at nobody's lists
+ * meanwhile (TSan watches), and begins only where nothing is pending. */
+GMK_TEST(det_record_start_beside_ticks_looks_at_no_open_one)
+{
+    uint32_t n = (uint32_t)gmk_test_scale(400, 40);
+    uint32_t begun = 0;
+
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(3));
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_task_t t = {.type = T_IN,
+                        .flags = GMK_TF_DETERMINISTIC,
+                        .meta0 = mix(gmk_test_seed() * 104729 + i)};
+
+        gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_OK);
+        gmk_tick_advance(&det.k);
+        for (uint32_t look = 0; look < 20; look++) {
+            int rc;
+
+            record_n = 0;
+            rc = gmk_record_start(&det.k, write_bytes, NULL);
+            gmk_test_assert(rc == GMK_OK || rc == GMK_E_BUSY);
+            if (rc == GMK_OK) {
+                begun++;
+                gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+            }
+        }
+    }
+    for (uint32_t t = 0; t < 40; t++)
+        tick();
+    record_n = 0;
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    gmk_test_assert_lt(begun, 20 * n); /* some found work pending */
+    end();
+}

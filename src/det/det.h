@@ -132,8 +132,15 @@ GMK_NODISCARD int gmki_det_init(gmki_det_t *d, const gmki_det_ops_t *ops, uint32
 /* Harmless on a zeroed d. Entries go with the arena. */
 void gmki_det_fini(gmki_det_t *d);
 
-/* Sets where a replay begins: the last tick over, the next seq. pre: d holds nothing. */
-void gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq);
+/* No tick is open, and nothing waits for one. pre: the lock. threads: any. */
+bool gmki_det_empty(const gmki_det_t *d);
+
+/* Begins the trace hash anew. pre: as gmki_det_empty, which is true. */
+void gmki_det_rehash(gmki_det_t *d);
+
+/* Sets where a replay begins: the last tick over, the next seq, a new trace hash.
+ * returns: false, nothing done, if d is not empty. threads: any. */
+GMK_NODISCARD bool gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq);
 
 /* Takes a copy of c, with its payload reference, to land at tick `due`, at the earliest
  * the one after d->tick (0: that one). While a runs a deterministic task it is that

@@ -49,19 +49,20 @@ int gmki_det_boot(gmki_kernel_t *k)
 
 int gmk_record_start(gmk_kernel_t *handle, gmk_record_write_fn fn, void *arg)
 {
+    gmki_det_t *d;
     uint32_t seq;
     int rc;
     gmki_kernel_t *k = fn != NULL ? gmki_go_in(handle, 0, &seq, &rc) : NULL;
 
     if (k == NULL)
         return fn != NULL ? rc : (int)GMK_E_INVALID;
-    rc = GMK_E_BUSY;
-    if (gmki_det_count(&k->core.det) == 0) {
-        gmk_hal_lock_acquire(&k->core.det.lock);
-        if (!k->core.det.open && k->core.det.ext.count == 0)
-            rc = gmk_record_begin(&k->record, fn, arg, k->core.det.tick, k->core.det.seq);
-        gmk_hal_lock_release(&k->core.det.lock);
-    }
+    d = &k->core.det;
+    gmk_hal_lock_acquire(&d->lock);
+    rc = gmki_det_empty(d) ? gmk_record_begin(&k->record, fn, arg, d->tick, d->seq)
+                           : (int)GMK_E_BUSY;
+    if (rc == GMK_OK)
+        gmki_det_rehash(d);
+    gmk_hal_lock_release(&d->lock);
     gmki_come_out(handle);
     return rc;
 }
@@ -135,9 +136,9 @@ static int set_out(replay_t *r)
     uint64_t now = gmki_tick(s, gmk_hal_now_ns());
 
     r->begun = true;
-    if (gmki_det_count(d) != 0 || now > r->reader.start_tick)
+    if (now > r->reader.start_tick ||
+        !gmki_det_restart(d, r->reader.start_tick, r->reader.start_seq))
         return GMK_E_BUSY;
-    gmki_det_restart(d, r->reader.start_tick, r->reader.start_seq);
     gmk_add_ar(&s->tick_base, r->reader.start_tick - now, GMK_DEV); /* sync: sched.tick */
     return GMK_OK;
 }
