@@ -367,6 +367,126 @@ GMK_TEST(det_tick_wait_ends_with_the_tick_or_its_time)
     kit_halt(&k);
 }
 
+/* CH-54, R15: ticks have been moved past the one that input is for: nobody advances again,
+ * so who brings it wakes who runs it. */
+GMK_TEST(det_input_for_a_tick_that_has_passed_runs_at_once)
+{
+    gmk_task_t t = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC};
+
+    GMK_REQUIRE(begin(1));
+    for (uint32_t i = 0; i < 5; i++)
+        gmk_tick_advance(&det.k);
+    GMK_REQUIRE(kit_idle(&det.k));
+    gmk_test_assert_eq(gmk_submit_at_tick(&det.k, &t, 5), GMK_OK);
+    gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK);
+    gmk_test_assert_eq(det.part[0].n, 1);
+    end();
+}
+
+static void *advance_once(void *arg)
+{
+    (void)kit_meet(((kit_thread_t *)arg)->go, 1);
+    gmk_tick_advance(&det.k);
+    return NULL;
+}
+
+/* The same with the advance beside the input: one of the two finds the other. */
+GMK_TEST(det_input_beside_an_advance_is_not_slept_through)
+{
+    gmk_task_t t = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC};
+    uint32_t n = (uint32_t)gmk_test_scale(500, 50);
+    kit_thread_t thread;
+    gmk_a32_t go;
+
+    GMK_REQUIRE(begin(1));
+    for (uint32_t i = 0; i < n; i++) {
+        kit_start(&thread, 1, &go, advance_once, NULL);
+        gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_OK);
+        kit_join(&thread, 1);
+        if (!gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK))
+            break;
+    }
+    tick();
+    gmk_test_assert_eq(det.part[0].n, n);
+    end();
+}
+
+/* R15: a tick that came to nothing has ended, too: who waits for it is woken, while another
+ * worker is busy for as long as that takes. */
+GMK_TEST(det_tick_wait_ends_with_a_tick_that_came_to_nothing)
+{
+    static gmk_handler_reg_t h[] = {{.type = T_SLOW, .fn = on_slow, .name = "slow"}};
+    gmk_module_t m = {.name = "slow", .handlers = h, .n_handlers = 1};
+    gmk_module_t *one = &m;
+    gmk_boot_cfg_t cfg = {.n_workers = 2,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t slow = {.type = T_SLOW}, t = {.type = T_MID};
+    int chan;
+
+    slow_in = slow_go = 0;
+    gmk_hal_memset(&det, 0, sizeof(det));
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, &one, 1));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    chan = gmk_chan_open(det.ctx, "det.nobody", GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC, 4);
+    GMK_REQUIRE(gmk_test_assert_gt(chan, 0));
+    gmk_test_assert_eq(gmk_submit(&det.k, &slow), GMK_OK);
+    gmk_test_assert(kit_until(&slow_in, 1));
+    for (uint32_t i = 1; i <= 20; i++) {
+        gmk_test_assert_eq(gmk_chan_emit(det.ctx, (uint32_t)chan, &t), GMK_OK);
+        tick();
+        gmk_test_assert_eq(gmk_metric_get(&det.k, GMK_METRIC_CHAN_UNHEARD), i);
+    }
+    kit_set(&slow_go, 1);
+    end();
+}
+
+static int on_never(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    kit_add(&runs, 1);
+    return GMK_RETRY;
+}
+
+/* R15, R16: as many of a module's messages are away for a retry as may be: its part of a
+ * tick begins all the same. */
+GMK_TEST(det_tick_runs_beside_messages_that_are_all_away)
+{
+    gmk_handler_reg_t h[] = {DET_HANDLER(T_OUT, on_out),
+                             {.type = T_PLAIN, .fn = on_never, .name = "never"}};
+    gmk_chan_decl_t c[] = {
+        DET_CHAN("det.out", GMK_CHAN_CONSUME, T_OUT, GMK_CHAN_P2P),
+        {.name = "det.plain", .direction = GMK_CHAN_CONSUME, .msg_type = T_PLAIN, .slots = 256}};
+    gmk_module_t m = {
+        .name = "away", .handlers = h, .n_handlers = 2, .channels = c, .n_channels = 2};
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t plain = {.type = T_PLAIN}, out = {.type = T_OUT};
+    uint32_t ran;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    kit_set(&runs, 0);
+    GMK_REQUIRE(kit_boot(&det.k, &cfg, &m));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    tick();
+    for (uint32_t i = 0; i < GMK_GROUP_RESUME_CAP + 20; i++)
+        gmk_test_assert_eq(send(det.ctx, "det.plain", plain), GMK_OK);
+    for (uint32_t i = 0; i < 3; i++) { /* the back-off grows beyond a tick */
+        GMK_REQUIRE(kit_idle(&det.k));
+        tick();
+    }
+    GMK_REQUIRE(kit_idle(&det.k));
+    ran = kit_get(&runs);
+    gmk_test_assert_ge(ran, GMK_GROUP_RESUME_CAP);
+    gmk_test_assert_eq(send(det.ctx, "det.out", out), GMK_OK);
+    tick();
+    gmk_test_assert_eq(det.part[3].n, 1);
+    gmk_test_assert_eq(kit_get(&runs), ran); /* none came back meanwhile */
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, NULL), GMK_OK);
+}
+
 /* A module whose outbox waits for room on another channel. */
 static int on_mix(gmk_ctx_t *ctx)
 {

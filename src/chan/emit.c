@@ -247,7 +247,11 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
     if (!inside && due == 0)
         due = gmki_tick(s, gmk_hal_now_ns()) + 1;
     rc = gmki_det_emit(d, a, cell, due, n);
-    if (rc == GMK_OK && !inside && !s->manual_ticks)
+    /* Ticks moved by hand need nobody who keeps the time, but an advance since the input was
+     * due has found it nowhere. A step of the word: else the advance finds it. */
+    if (rc == GMK_OK && !inside &&
+        (!s->manual_ticks ||
+         gmki_det_due(d, gmk_add_sc(&s->tick_base, 0, GMK_DEV)))) /* sync: sched.tick */
         gmki_wake_keeper(s);
     return rc;
 }

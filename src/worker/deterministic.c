@@ -88,6 +88,13 @@ int gmki_det_direct(gmki_agent_t *a, const gmk_task_t *t, uint64_t due)
 
 /* Running. --------------------------------------------------------------------------- */
 
+/* A tick has ended: wakes who waits for it. */
+static void tell_ended(gmk_sched_t *s)
+{
+    if (gmk_add_sc(&s->waiting, 0, GMK_DEV) != 0) /* sync: sched.waiting */
+        gmk_hal_park_wake(&s->quiet);
+}
+
 /* A number that tells two tasks' contents apart, of the 32 bits an event's argument has. */
 static uint32_t digest(const gmk_task_t *t)
 {
@@ -123,8 +130,8 @@ static void run_one(gmki_agent_t *a, gmki_core_t *k, gmki_det_t *d, gmki_det_ent
         ended = gmki_det_retry(d, a, a->det_due);
         break;
     }
-    if (ended && gmk_add_sc(&a->sched->waiting, 0, GMK_DEV) != 0) /* sync: sched.waiting */
-        gmk_hal_park_wake(&a->sched->quiet);
+    if (ended)
+        tell_ended(a->sched);
 }
 
 uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
@@ -161,9 +168,14 @@ void gmki_det_begin_ticks(gmki_agent_t *a)
         n = gmki_det_drain(k->chan.det, a, now, &modules);
     if (n < 0)
         gmki_count(&a->obs, 0, GMK_METRIC_TICKS_LATE, 1);
+    if (n == 0) /* nothing came of what was due */
+        tell_ended(a->sched);
     if (n <= 0)
         return;
-    for (; modules != 0; modules &= modules - 1)
-        gmki_group_notice(a, &k->chan, k->chan.groups[gmk_lowest_bit64(modules)],
-                          GMK_PRIO_CRITICAL);
+    for (; modules != 0; modules &= modules - 1) {
+        gmki_group_t *g = k->chan.groups[gmk_lowest_bit64(modules)];
+
+        gmki_group_notice(a, &k->chan, g, GMK_PRIO_CRITICAL);
+        gmki_group_unpark(a, &k->chan, g); /* a tick waits for no message that is to return */
+    }
 }
