@@ -624,6 +624,7 @@ static uint64_t grown_tick(bool starved)
             gmk_test_assert_eq(rig.last_begin, 0);
         }
         gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_ACCEPTED), accepted);
+        gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TICKS_LATE), 1); /* one tick */
         gmk_test_assert(rig_balanced(&rig));
         feed(list);
     }

@@ -113,6 +113,7 @@ typedef struct gmki_det {
     uint64_t held_chans[GMK_MAX_CHANNELS / 64 + 1]; /* by index: some of it may be held */
     uint64_t position; /* deliveries ever numbered: the next canonical position */
     uint64_t seq;      /* the next seq */
+    uint64_t late;     /* the last tick that was put off */
     /* Under the lock. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_hal_lock_t lock;
     gmki_det_list_t ext; /* external input, in arrival order */
@@ -195,7 +196,7 @@ bool gmki_det_any(gmki_det_t *d, gmki_agent_t *a, gmk_cell_t *out);
  * returns: deliveries begun; 0: nothing was due, another opened it, or nothing came of
  * what was due (then that tick is over: look at gmki_det_due again); GMK_ALLOC_FAIL: no
  * memory to split an emission among more subscribers than it was made for; all stays
- * due, and the tick comes late but not different.
+ * due, and the tick comes late but not different; TICKS_LATE counts it once.
  * threads: any agent but the shared one; one at a time gets it. cost: a sort, twice. */
 GMK_NODISCARD int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now,
                                      uint64_t *modules);

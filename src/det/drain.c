@@ -284,6 +284,9 @@ int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now, uint64_t *m
         return 0;
     gather(d, &b, revisit);
     if (!bind_all(d, a, &b)) {
+        if (d->late != b.tick)
+            gmki_count(&a->obs, 0, GMK_METRIC_TICKS_LATE, 1);
+        d->late = b.tick;
         gmki_det_end(d);
         return GMK_ALLOC_FAIL;
     }

@@ -156,6 +156,14 @@ uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t
     return n;
 }
 
+/* No memory to begin a tick: it is tried again a tick's time later, by the clock, for which
+ * somebody keeps the time; ticks moved by hand may not move until then. */
+static void put_off(gmk_sched_t *s)
+{
+    gmk_store_rel(&s->det_again, gmk_hal_now_ns() + GMK_TICK_NS, GMK_DEV); /* sync: det.again */
+    gmki_wake_keeper(s);
+}
+
 /* Begins the ticks that are due and not hindered by an earlier one. */
 void gmki_det_begin_ticks(gmki_agent_t *a)
 {
@@ -167,7 +175,7 @@ void gmki_det_begin_ticks(gmki_agent_t *a)
     while (n == 0 && gmki_det_due(k->chan.det, now))
         n = gmki_det_drain(k->chan.det, a, now, &modules);
     if (n < 0)
-        gmki_count(&a->obs, 0, GMK_METRIC_TICKS_LATE, 1);
+        put_off(a->sched);
     if (n == 0) /* nothing came of what was due */
         tell_ended(a->sched);
     if (n <= 0)
