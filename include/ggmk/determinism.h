@@ -38,8 +38,8 @@ GMK_NODISCARD int gmk_tick_wait(gmk_kernel_t *k, uint64_t timeout_ns);
 
 /* The hash over all events of deterministic tasks since boot, or since the last recording or
  * replay began: starts, ends, failures, yields, retries, with type, tenant, tick, numbers
- * and inline arguments; without time, worker, trace level or sampling. Exact after gmk_tick_wait; 0 for a kernel that is not booted.
- * threads: any. source: DET-7, DET-9. */
+ * and inline arguments; without time, worker, trace level or sampling. Exact after
+ * gmk_tick_wait; 0 for a kernel that is not booted. threads: any. source: DET-7, DET-9. */
 uint64_t gmk_trace_hash(const gmk_kernel_t *k);
 
 /* From now on writes all external input of deterministic work, and each tick that begins,

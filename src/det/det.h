@@ -88,9 +88,9 @@ typedef struct gmki_det_ops {
      * returns n <= GMKI_DET_MAX_TARGETS, or GMKI_DET_HOLD or GMKI_DET_LOSE. Changes
      * nothing; may be asked again for the same c. threads: the drainer. */
     int (*targets)(void *arg, const gmk_cell_t *c, gmki_det_target_t *to);
-    /* An emission on a channel becomes n deliveries, n may be 0; in canonical emission
-     * order. task.seq is that of the first. May set c->chan_seq. May be null. */
-    void (*begun)(void *arg, gmki_agent_t *a, gmk_cell_t *c, uint32_t n);
+    /* An emission on a channel becomes deliveries, or none; in canonical emission order.
+     * task.seq is that of the first. May set c->chan_seq. May be null. */
+    void (*begun)(void *arg, gmk_cell_t *c);
     /* External input is taken on, in arrival order, and will land at tick; tick begins.
      * Called under the lock: a recorder. Both may be null. */
     void (*input)(void *arg, const gmk_cell_t *c, uint64_t tick);

@@ -199,7 +199,7 @@ static void split(gmki_det_t *d, gmki_agent_t *a, batch_t *b, gmki_det_entry_t *
     e->spare = NULL;
     e->cell.task.seq = (uint32_t)d->seq;
     if (t->channel != 0 && d->ops.begun != NULL)
-        d->ops.begun(d->ops.arg, a, &e->cell, n);
+        d->ops.begun(d->ops.arg, &e->cell);
     if (n > 1) {
         gmki_accept(a, t->tenant, n - 1);
         if (t->flags & GMK_TF_PAYLOAD_RC)
@@ -223,7 +223,7 @@ static void unheard(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     const gmk_task_t *t = &e->cell.task;
 
     if (d->ops.begun != NULL)
-        d->ops.begun(d->ops.arg, a, &e->cell, 0);
+        d->ops.begun(d->ops.arg, &e->cell);
     gmki_unaccept(a, t->tenant, 1);
     gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_UNHEARD, 1);
     if (t->flags & GMK_TF_PAYLOAD_RC)

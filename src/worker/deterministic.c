@@ -60,13 +60,11 @@ int gmki_det_targets(void *arg, const gmk_cell_t *cell, gmki_det_target_t *to)
 }
 
 /* The position of a message in its channel. */
-void gmki_det_begun(void *arg, gmki_agent_t *a, gmk_cell_t *cell, uint32_t n)
+void gmki_det_begun(void *arg, gmk_cell_t *cell)
 {
     gmki_core_t *k = arg;
     gmki_chan_t *c = gmki_chan_known(&k->chan, cell->task.channel); /* closed since, it may be */
 
-    (void)a;
-    (void)n;
     if (c == NULL)
         return;
     gmk_count_add(&c->det_emits, 1);
