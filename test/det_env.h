@@ -28,7 +28,7 @@ typedef struct rig {
     int n_subs[RIG_CHANNELS];
     uint16_t subs[RIG_CHANNELS][GMKI_DET_MAX_TARGETS];
     /* What the callbacks saw. */
-    uint64_t n_begun, n_unheard, n_inputs, last_begin;
+    uint64_t n_begun, n_inputs, last_begin;
     uint64_t lost;
 } rig_t;
 
@@ -51,14 +51,7 @@ GMK_FN int rig_targets(void *arg, const gmk_cell_t *c, gmki_det_target_t *to)
     return r->n_subs[chan];
 }
 
-GMK_FN void rig_begun(void *arg, gmki_agent_t *a, gmk_cell_t *c, uint32_t n)
-{
-    rig_t *r = arg;
-
-    (void)a;
-    c->chan_seq = ++r->n_begun;
-    r->n_unheard += n == 0;
-}
+GMK_FN void rig_begun(void *arg, gmk_cell_t *c) { c->chan_seq = ++((rig_t *)arg)->n_begun; }
 
 GMK_FN void rig_input(void *arg, const gmk_cell_t *c, uint64_t tick)
 {

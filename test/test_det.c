@@ -367,6 +367,126 @@ GMK_TEST(det_tick_wait_ends_with_the_tick_or_its_time)
     kit_halt(&k);
 }
 
+/* CH-54, R15: ticks have been moved past the one that input is for: nobody advances again,
+ * so who brings it wakes who runs it. */
+GMK_TEST(det_input_for_a_tick_that_has_passed_runs_at_once)
+{
+    gmk_task_t t = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC};
+
+    GMK_REQUIRE(begin(1));
+    for (uint32_t i = 0; i < 5; i++)
+        gmk_tick_advance(&det.k);
+    GMK_REQUIRE(kit_idle(&det.k));
+    gmk_test_assert_eq(gmk_submit_at_tick(&det.k, &t, 5), GMK_OK);
+    gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK);
+    gmk_test_assert_eq(det.part[0].n, 1);
+    end();
+}
+
+static void *advance_once(void *arg)
+{
+    (void)kit_meet(((kit_thread_t *)arg)->go, 1);
+    gmk_tick_advance(&det.k);
+    return NULL;
+}
+
+/* The same with the advance beside the input: one of the two finds the other. */
+GMK_TEST(det_input_beside_an_advance_is_not_slept_through)
+{
+    gmk_task_t t = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC};
+    uint32_t n = (uint32_t)gmk_test_scale(500, 50);
+    kit_thread_t thread;
+    gmk_a32_t go;
+
+    GMK_REQUIRE(begin(1));
+    for (uint32_t i = 0; i < n; i++) {
+        kit_start(&thread, 1, &go, advance_once, NULL);
+        gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_OK);
+        kit_join(&thread, 1);
+        if (!gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK))
+            break;
+    }
+    tick();
+    gmk_test_assert_eq(det.part[0].n, n);
+    end();
+}
+
+/* R15: a tick that came to nothing has ended, too: who waits for it is woken, while another
+ * worker is busy for as long as that takes. */
+GMK_TEST(det_tick_wait_ends_with_a_tick_that_came_to_nothing)
+{
+    static gmk_handler_reg_t h[] = {{.type = T_SLOW, .fn = on_slow, .name = "slow"}};
+    gmk_module_t m = {.name = "slow", .handlers = h, .n_handlers = 1};
+    gmk_module_t *one = &m;
+    gmk_boot_cfg_t cfg = {.n_workers = 2,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t slow = {.type = T_SLOW}, t = {.type = T_MID};
+    int chan;
+
+    slow_in = slow_go = 0;
+    gmk_hal_memset(&det, 0, sizeof(det));
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, &one, 1));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    chan = gmk_chan_open(det.ctx, "det.nobody", GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC, 4);
+    GMK_REQUIRE(gmk_test_assert_gt(chan, 0));
+    gmk_test_assert_eq(gmk_submit(&det.k, &slow), GMK_OK);
+    gmk_test_assert(kit_until(&slow_in, 1));
+    for (uint32_t i = 1; i <= 20; i++) {
+        gmk_test_assert_eq(gmk_chan_emit(det.ctx, (uint32_t)chan, &t), GMK_OK);
+        tick();
+        gmk_test_assert_eq(gmk_metric_get(&det.k, GMK_METRIC_CHAN_UNHEARD), i);
+    }
+    kit_set(&slow_go, 1);
+    end();
+}
+
+static int on_never(gmk_ctx_t *ctx)
+{
+    (void)ctx;
+    kit_add(&runs, 1);
+    return GMK_RETRY;
+}
+
+/* R15, R16: as many of a module's messages are away for a retry as may be: its part of a
+ * tick begins all the same. */
+GMK_TEST(det_tick_runs_beside_messages_that_are_all_away)
+{
+    gmk_handler_reg_t h[] = {DET_HANDLER(T_OUT, on_out),
+                             {.type = T_PLAIN, .fn = on_never, .name = "never"}};
+    gmk_chan_decl_t c[] = {
+        DET_CHAN("det.out", GMK_CHAN_CONSUME, T_OUT, GMK_CHAN_P2P),
+        {.name = "det.plain", .direction = GMK_CHAN_CONSUME, .msg_type = T_PLAIN, .slots = 256}};
+    gmk_module_t m = {
+        .name = "away", .handlers = h, .n_handlers = 2, .channels = c, .n_channels = 2};
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_task_t plain = {.type = T_PLAIN}, out = {.type = T_OUT};
+    uint32_t ran;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    kit_set(&runs, 0);
+    GMK_REQUIRE(kit_boot(&det.k, &cfg, &m));
+    det.ctx = gmk_host_attach(&det.k, &det.host);
+    GMK_REQUIRE(gmk_test_assert(det.ctx != NULL));
+    tick();
+    for (uint32_t i = 0; i < GMK_GROUP_RESUME_CAP + 20; i++)
+        gmk_test_assert_eq(send(det.ctx, "det.plain", plain), GMK_OK);
+    for (uint32_t i = 0; i < 3; i++) { /* the back-off grows beyond a tick */
+        GMK_REQUIRE(kit_idle(&det.k));
+        tick();
+    }
+    GMK_REQUIRE(kit_idle(&det.k));
+    ran = kit_get(&runs);
+    gmk_test_assert_ge(ran, GMK_GROUP_RESUME_CAP);
+    gmk_test_assert_eq(send(det.ctx, "det.out", out), GMK_OK);
+    tick();
+    gmk_test_assert_eq(det.part[3].n, 1);
+    gmk_test_assert_eq(kit_get(&runs), ran); /* none came back meanwhile */
+    gmk_test_assert_eq(gmk_host_detach(&det.host), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&det.k, KIT_HALT_NS, NULL), GMK_OK);
+}
+
 /* A module whose outbox waits for room on another channel. */
 static int on_mix(gmk_ctx_t *ctx)
 {
@@ -638,5 +758,151 @@ GMK_TEST(det_replay_says_what_is_wrong_with_a_recording)
     gmk_test_assert_gt(gmk_metric_get(&det.k, GMK_METRIC_RECORD_FAILS), 0);
     for (uint32_t t = 0; t < 40; t++)
         tick();
+    end();
+}
+
+/* A recording of one input, as anybody could write it: for the trace hash of a kernel that
+ * has run nothing. */
+static void forge(const char *channel, gmk_task_t t, uint64_t hash)
+{
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    gmk_test_assert_eq(gmk_record_begin(&w, write_bytes, NULL, 0, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_record_input(&w, 1, channel, &t, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_tick(&w, 1, hash), GMK_OK);
+    gmk_test_assert_eq(gmk_record_end(&w, hash), GMK_OK);
+}
+
+/* DET-7, R15: an input of a recording is checked as an emit is: another kernel's, or one
+ * that was changed, is refused, and nothing of it is done. */
+GMK_TEST(det_replay_refuses_input_that_an_emit_refuses)
+{
+    static const struct {
+        const char *channel;
+        gmk_task_t t;
+        int rc;
+    } bad[] = {{"det.mid", {.type = T_OUT}, GMK_CHAN_TYPE_MISMATCH},
+               {"det.mid", {.type = 99}, GMK_CHAN_TYPE_MISMATCH},
+               {"det.mid", {.type = T_MID, .tenant = GMK_MAX_TENANTS - 1}, GMK_E_TENANT},
+               {"mix.in", {.type = T_MIX}, GMK_E_WIRING},
+               {"det.nowhere", {.type = T_MID}, GMK_E_NOT_FOUND},
+               {NULL, {.type = T_PLAIN}, GMK_E_WIRING},
+               {NULL, {.type = 99}, GMK_E_NO_HANDLER},
+               {NULL, {.type = T_IN, .tenant = GMK_MAX_TENANTS - 1}, GMK_E_TENANT}};
+    gmk_module_t *all[] = {&mods[0], &mods[1], &mods[2], &mods[3], &mixer};
+    gmk_boot_cfg_t cfg = {.n_workers = 1,
+                          .flags = GMK_BOOT_NO_LINKED_MODULES | GMK_BOOT_MANUAL_TICKS};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    gmk_hal_memset(&det, 0, sizeof(det));
+    GMK_REQUIRE(kit_boot_mods(&det.k, &cfg, all, 5));
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(bad); i++) {
+        forge(bad[i].channel, bad[i].t, gmk_trace_hash(&det.k));
+        gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), bad[i].rc);
+        gmk_test_assert_eq(report.n_inputs, 0);
+        gmk_test_assert_eq(report.n_ticks, 0);
+    }
+    gmk_test_assert_eq(kit_halt(&det.k).accepted, 0);
+}
+
+/* DET-7: what fitted when it was recorded fits when it is replayed: an input takes memory
+ * for the channel's subscribers, not for as many as there could be. */
+GMK_TEST(det_recording_replays_in_the_arena_it_was_made_in)
+{
+    gmk_task_t t = {.type = T_OUT};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    for (uint32_t i = 0; i < 2200; i++)
+        gmk_test_assert_eq(send(det.ctx, "det.out", t), GMK_OK);
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    end();
+    GMK_REQUIRE(begin(1));
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_OK);
+    gmk_test_assert_eq(report.n_inputs, 2200);
+    end();
+    gmk_test_assert_eq(det.part[3].n, 2200);
+}
+
+/* DET-7: a recording begun after other work replays in a kernel that did none of it: the
+ * hash begins with it. A kernel that did the same work replays it as well. */
+GMK_TEST(det_recording_begun_after_work_replays)
+{
+    gmk_task_t t = {.type = T_MID, .meta0 = 1};
+    gmk_replay_report_t report;
+    uint64_t rand = 1, none;
+
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(2));
+    none = gmk_trace_hash(&det.k);
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    tick();
+    tick();
+    gmk_test_assert_ne(gmk_trace_hash(&det.k), none);
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_trace_hash(&det.k), none);
+    gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+    tick();
+    tick();
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    end();
+    for (uint32_t before = 0; before < 2; before++) {
+        record_at = 0;
+        GMK_REQUIRE(begin(1));
+        if (before == 1) {
+            gmk_test_assert_eq(send(det.ctx, "det.mid", t), GMK_OK);
+            tick();
+            tick();
+            gmk_test_assert_ne(gmk_trace_hash(&det.k), none);
+        }
+        gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_OK);
+        gmk_test_assert_eq(report.n_inputs, 1);
+        end();
+    }
+}
+
+/* DET-7: a recording is asked for while ticks begin and end: it looks at nobody's lists
+ * meanwhile (TSan watches), and begins only where nothing is pending. */
+GMK_TEST(det_record_start_beside_ticks_looks_at_no_open_one)
+{
+    uint32_t n = (uint32_t)gmk_test_scale(400, 40);
+    uint32_t begun = 0;
+
+    record_cap = RECORD_BYTES;
+    GMK_REQUIRE(begin(3));
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_task_t t = {.type = T_IN,
+                        .flags = GMK_TF_DETERMINISTIC,
+                        .meta0 = mix(gmk_test_seed() * 104729 + i)};
+
+        gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_OK);
+        gmk_tick_advance(&det.k);
+        for (uint32_t look = 0; look < 20; look++) {
+            int rc;
+
+            record_n = 0;
+            rc = gmk_record_start(&det.k, write_bytes, NULL);
+            gmk_test_assert(rc == GMK_OK || rc == GMK_E_BUSY);
+            if (rc == GMK_OK) {
+                begun++;
+                gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+            }
+        }
+    }
+    for (uint32_t t = 0; t < 40; t++)
+        tick();
+    record_n = 0;
+    gmk_test_assert_eq(gmk_record_start(&det.k, write_bytes, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_stop(&det.k, NULL), GMK_OK);
+    gmk_test_assert_lt(begun, 20 * n); /* some found work pending */
     end();
 }

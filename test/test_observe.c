@@ -1166,6 +1166,7 @@ static void move_late_ticks(gmk_ctx_t *ctx)
 {
     uint64_t begin_ns = gmk_hal_now_ns();
     uint32_t n = 0;
+    uint64_t parks;
 
     for (uint32_t i = 0; i < 200; i++)
         send_rare(ctx, rare.chan, DET);
@@ -1176,7 +1177,13 @@ static void move_late_ticks(gmk_ctx_t *ctx)
     gmk_tick_advance(&kernel);
     while (metric(GMK_METRIC_TICKS_LATE) == 0 && gmk_hal_now_ns() - begin_ns < KIT_WAIT_NS)
         gmk_hal_relax();
-    gmk_test_assert_eq(gmk_tick_wait(&kernel, 1), GMK_E_TIMEOUT); /* put off, not lost */
+    parks = metric(GMK_METRIC_WORKER_PARKS);
+    while (metric(GMK_METRIC_WORKER_PARKS) < parks + 4 && gmk_hal_now_ns() - begin_ns < KIT_WAIT_NS)
+        gmk_hal_relax();
+    gmk_test_assert_ge(metric(GMK_METRIC_WORKER_PARKS), parks + 4); /* they sleep meanwhile */
+    gmk_test_assert_eq(metric(GMK_METRIC_TICKS_LATE), 1);           /* it is one tick */
+    gmk_test_assert_eq(gmk_tick_wait(&kernel, 1), GMK_E_TIMEOUT);   /* put off, not lost */
+    gmk_test_assert_eq(gmk_wait_idle(&kernel, 1), GMK_E_TIMEOUT);
     while (n-- != 0)
         gmk_free(ctx, rare.blocks[n]);
     gmk_test_assert_eq(gmk_tick_wait(&kernel, KIT_WAIT_NS), GMK_OK);
@@ -1219,6 +1226,30 @@ static void move_rare_ones(void)
     note(&kernel);
     gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
     kit_halt(&kernel);
+}
+
+/* DET-7, R10, R15: a tick for which there is no memory is tried again and again until there
+ * is, also if nobody moves ticks and a worker sleeps towards another time; the workers sleep
+ * between two attempts, and it counts as one late tick. */
+GMK_TEST(observe_tick_without_memory_is_late_once_and_burns_no_time)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2, .arena_size = 4u << 20, .flags = GMK_BOOT_MANUAL_TICKS};
+    gmk_module_t *mods[] = {&again_module, &join_module};
+    gmk_task_t far = kit_task(AGAIN, GMK_PRIO_NORMAL, 0);
+    gmk_host_t host;
+    gmk_ctx_t *ctx;
+
+    GMK_REQUIRE(kit_boot_mods(&kernel, &cfg, mods, 2));
+    ctx = gmk_host_attach(&kernel, &host);
+    GMK_REQUIRE(ctx != NULL);
+    rare.asked = 1;
+    rare.chan = chan_of(ctx, "rare.det");
+    gmk_test_assert_eq(gmk_submit_after(&kernel, &far, 3600000000000ull), GMK_OK);
+    kit_idle(&kernel);
+    move_late_ticks(ctx);
+    kit_idle(&kernel);
+    gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
+    gmk_test_assert_eq(kit_halt(&kernel).dead, 1);
 }
 
 /* R10, OBS-1, OBS-2, FM-14: everything that this code can count is moved by something. */

@@ -36,15 +36,16 @@ GMK_EXTERN_C_BEGIN
  * handler. source: R15. */
 GMK_NODISCARD int gmk_tick_wait(gmk_kernel_t *k, uint64_t timeout_ns);
 
-/* The hash over all events of deterministic tasks so far: starts, ends, failures, yields,
- * retries, with type, tenant, tick, numbers and inline arguments; without time, worker,
- * trace level or sampling. Exact after gmk_tick_wait; 0 for a kernel that is not booted.
- * threads: any. source: DET-7, DET-9. */
+/* The hash over all events of deterministic tasks since boot, or since the last recording or
+ * replay began: starts, ends, failures, yields, retries, with type, tenant, tick, numbers
+ * and inline arguments; without time, worker, trace level or sampling. Exact after
+ * gmk_tick_wait; 0 for a kernel that is not booted. threads: any. source: DET-7, DET-9. */
 uint64_t gmk_trace_hash(const gmk_kernel_t *k);
 
 /* From now on writes all external input of deterministic work, and each tick that begins,
  * by calls of fn, one at a time, on whatever thread brings the input: fn must be short
- * and must not call the kernel.
+ * and must not call the kernel. The trace hash begins anew. What the modules and channels
+ * hold from earlier work is not recorded: where that is something, a replay wants it, too.
  * returns: GMK_OK; GMK_E_BUSY (a recording is on, or deterministic work is pending: wait
  * for its ticks first); GMK_E_RECORD (fn refused the header); GMK_E_INVALID;
  * GMK_E_HALTING.
@@ -66,7 +67,8 @@ GMK_NODISCARD int gmk_record_stop(gmk_kernel_t *k, uint32_t *fault);
  * past the recording's start);
  * GMK_E_TIMEOUT (a tick did not end in timeout_ns); GMK_ALLOC_FAIL; GMK_E_LIMIT (no
  * attached context free, or the kernel halts); GMK_E_INVALID; GMK_E_HALTING; and what
- * gmk_emit says of an input. *report may be null. threads: any, not a handler. blocks.
+ * gmk_emit or gmk_chan_emit says of an input, as GMK_E_WIRING of a channel or handler that
+ * is not deterministic here. *report may be null. threads: any, not a handler. blocks.
  * source: DET-7. */
 GMK_NODISCARD int gmk_replay(gmk_kernel_t *k, gmk_record_read_fn fn, void *arg,
                              uint64_t timeout_ns, gmk_replay_report_t *report);

@@ -243,6 +243,10 @@ void gmki_group_unpark(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g);
  * somebody keeps the time. n: subscribers now. returns: as gmki_det_emit. */
 int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due,
                    uint32_t n);
+/* The same with a message of a deterministic channel, checked here. returns: GMK_OK, or what
+ * an emit says. */
+int gmki_chan_det_input(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
+                        uint64_t due);
 
 /* room.c: credit, drop-slow, retention. */
 bool gmki_chan_make_room(gmki_agent_t *a, gmki_chan_t *c, uint32_t n);

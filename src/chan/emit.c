@@ -244,13 +244,18 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
     if (!inside && due == 0)
         due = gmki_tick(s, gmk_hal_now_ns()) + 1;
     rc = gmki_det_emit(d, a, cell, due, n);
-    if (rc == GMK_OK && !inside && !s->manual_ticks)
+    /* Ticks moved by hand need nobody who keeps the time, but an advance since the input was
+     * due has found it nowhere. A step of the word: else the advance finds it. */
+    if (rc == GMK_OK && !inside &&
+        (!s->manual_ticks ||
+         gmki_det_due(d, gmk_add_sc(&s->tick_base, 0, GMK_DEV)))) /* sync: sched.tick */
         gmki_wake_keeper(s);
     return rc;
 }
 
-/* A message of a deterministic channel waits for the next tick, in no ring. */
-static int emit_det_one(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t)
+/* A message of a deterministic channel waits for its tick, in no ring. */
+int gmki_chan_det_input(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
+                        uint64_t due)
 {
     uint32_t subs = gmk_popcount32(gmk_credit_readers(gmk_credit_word(&c->ring, GMK_DEV)));
     gmk_cell_t cell = {.sub = 0};
@@ -261,7 +266,7 @@ static int emit_det_one(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, cons
     gmki_stamp_seq(&cell, t, 0);
     cell.task.channel = gmki_chan_id(c);
     cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-    rc = gmki_det_input(a, r->det, &cell, 0, gmk_max32(subs, 1));
+    rc = gmki_det_input(a, r->det, &cell, due, gmk_max32(subs, 1));
     if (rc != GMK_OK)
         return rc;
     gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_EMITS, 1);
@@ -275,7 +280,7 @@ static int emit_deterministic(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c
     uint32_t done = 0;
     int rc = GMK_OK;
 
-    while (done < n && (rc = emit_det_one(a, r, c, &t[done])) == GMK_OK)
+    while (done < n && (rc = gmki_chan_det_input(a, r, c, &t[done], 0)) == GMK_OK)
         done++;
     return done != 0 ? (int)done : refuse(a, r, c, t, rc);
 }
@@ -358,7 +363,7 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
     bool in_ring = c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0;
 
     while (c != NULL && !in_ring && done < n &&
-           (rc = emit_det_one(a, r, c, &cells[done].task)) == GMK_OK)
+           (rc = gmki_chan_det_input(a, r, c, &cells[done].task, 0)) == GMK_OK)
         done++;
     while (in_ring && done < n) {
         uint32_t took = 0;

@@ -88,9 +88,9 @@ typedef struct gmki_det_ops {
      * returns n <= GMKI_DET_MAX_TARGETS, or GMKI_DET_HOLD or GMKI_DET_LOSE. Changes
      * nothing; may be asked again for the same c. threads: the drainer. */
     int (*targets)(void *arg, const gmk_cell_t *c, gmki_det_target_t *to);
-    /* An emission on a channel becomes n deliveries, n may be 0; in canonical emission
-     * order. task.seq is that of the first. May set c->chan_seq. May be null. */
-    void (*begun)(void *arg, gmki_agent_t *a, gmk_cell_t *c, uint32_t n);
+    /* An emission on a channel becomes deliveries, or none; in canonical emission order.
+     * task.seq is that of the first. May set c->chan_seq. May be null. */
+    void (*begun)(void *arg, gmk_cell_t *c);
     /* External input is taken on, in arrival order, and will land at tick; tick begins.
      * Called under the lock: a recorder. Both may be null. */
     void (*input)(void *arg, const gmk_cell_t *c, uint64_t tick);
@@ -113,6 +113,7 @@ typedef struct gmki_det {
     uint64_t held_chans[GMK_MAX_CHANNELS / 64 + 1]; /* by index: some of it may be held */
     uint64_t position; /* deliveries ever numbered: the next canonical position */
     uint64_t seq;      /* the next seq */
+    uint64_t late;     /* the last tick that was put off */
     /* Under the lock. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_hal_lock_t lock;
     gmki_det_list_t ext; /* external input, in arrival order */
@@ -132,8 +133,15 @@ GMK_NODISCARD int gmki_det_init(gmki_det_t *d, const gmki_det_ops_t *ops, uint32
 /* Harmless on a zeroed d. Entries go with the arena. */
 void gmki_det_fini(gmki_det_t *d);
 
-/* Sets where a replay begins: the last tick over, the next seq. pre: d holds nothing. */
-void gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq);
+/* No tick is open, and nothing waits for one. pre: the lock. threads: any. */
+bool gmki_det_empty(const gmki_det_t *d);
+
+/* Begins the trace hash anew. pre: as gmki_det_empty, which is true. */
+void gmki_det_rehash(gmki_det_t *d);
+
+/* Sets where a replay begins: the last tick over, the next seq, a new trace hash.
+ * returns: false, nothing done, if d is not empty. threads: any. */
+GMK_NODISCARD bool gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq);
 
 /* Takes a copy of c, with its payload reference, to land at tick `due`, at the earliest
  * the one after d->tick (0: that one). While a runs a deterministic task it is that
@@ -188,7 +196,7 @@ bool gmki_det_any(gmki_det_t *d, gmki_agent_t *a, gmk_cell_t *out);
  * returns: deliveries begun; 0: nothing was due, another opened it, or nothing came of
  * what was due (then that tick is over: look at gmki_det_due again); GMK_ALLOC_FAIL: no
  * memory to split an emission among more subscribers than it was made for; all stays
- * due, and the tick comes late but not different.
+ * due, and the tick comes late but not different; TICKS_LATE counts it once.
  * threads: any agent but the shared one; one at a time gets it. cost: a sort, twice. */
 GMK_NODISCARD int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now,
                                      uint64_t *modules);

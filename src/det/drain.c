@@ -199,7 +199,7 @@ static void split(gmki_det_t *d, gmki_agent_t *a, batch_t *b, gmki_det_entry_t *
     e->spare = NULL;
     e->cell.task.seq = (uint32_t)d->seq;
     if (t->channel != 0 && d->ops.begun != NULL)
-        d->ops.begun(d->ops.arg, a, &e->cell, n);
+        d->ops.begun(d->ops.arg, &e->cell);
     if (n > 1) {
         gmki_accept(a, t->tenant, n - 1);
         if (t->flags & GMK_TF_PAYLOAD_RC)
@@ -223,7 +223,7 @@ static void unheard(gmki_det_t *d, gmki_agent_t *a, gmki_det_entry_t *e)
     const gmk_task_t *t = &e->cell.task;
 
     if (d->ops.begun != NULL)
-        d->ops.begun(d->ops.arg, a, &e->cell, 0);
+        d->ops.begun(d->ops.arg, &e->cell);
     gmki_unaccept(a, t->tenant, 1);
     gmki_count(&a->obs, t->tenant, GMK_METRIC_CHAN_UNHEARD, 1);
     if (t->flags & GMK_TF_PAYLOAD_RC)
@@ -284,6 +284,9 @@ int64_t gmki_det_drain(gmki_det_t *d, gmki_agent_t *a, uint64_t now, uint64_t *m
         return 0;
     gather(d, &b, revisit);
     if (!bind_all(d, a, &b)) {
+        if (d->late != b.tick)
+            gmki_count(&a->obs, 0, GMK_METRIC_TICKS_LATE, 1);
+        d->late = b.tick;
         gmki_det_end(d);
         return GMK_ALLOC_FAIL;
     }

@@ -21,6 +21,12 @@ void gmki_det_event(gmki_det_t *d, const gmki_det_entry_t *e, uint32_t ev_type, 
     gmk_store_rlx(hash, gmk_canon_hash_event(h, &ev), GMK_DEV);
 }
 
+void gmki_det_rehash(gmki_det_t *d)
+{
+    for (uint32_t m = 0; m < d->n_modules; m++)
+        gmk_store_rlx(&d->modules[m].hash, 0, GMK_DEV); /* relaxed: no tick has begun */
+}
+
 uint64_t gmki_det_hash(const gmki_det_t *d)
 {
     uint64_t h = GMK_CANON_HASH_SEED;

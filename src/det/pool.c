@@ -40,14 +40,6 @@ void gmki_det_fini(gmki_det_t *d)
     d->modules = NULL;
 }
 
-void gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq)
-{
-    gmk_hal_lock_acquire(&d->lock);
-    d->tick = tick;
-    d->seq = seq;
-    gmk_hal_lock_release(&d->lock);
-}
-
 void gmki_det_free(gmki_agent_t *a, gmki_det_entry_t *e)
 {
     while (e->spare != NULL) {
@@ -243,6 +235,27 @@ static uint64_t waiting(const gmki_det_t *d)
     for (uint32_t i = 0; i < d->n_agents; i++)
         n += d->agents[i].made.count;
     return n;
+}
+
+bool gmki_det_empty(const gmki_det_t *d)
+{
+    /* While a tick is open the lists are of whoever opened it, and not to be read. */
+    return !d->open && waiting(d) + d->held.count == 0;
+}
+
+bool gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq)
+{
+    bool ok;
+
+    gmk_hal_lock_acquire(&d->lock);
+    ok = gmki_det_empty(d);
+    if (ok) {
+        d->tick = tick;
+        d->seq = seq;
+        gmki_det_rehash(d);
+    }
+    gmk_hal_lock_release(&d->lock);
+    return ok;
 }
 
 uint64_t gmki_det_waiting(gmki_det_t *d)

@@ -49,19 +49,20 @@ int gmki_det_boot(gmki_kernel_t *k)
 
 int gmk_record_start(gmk_kernel_t *handle, gmk_record_write_fn fn, void *arg)
 {
+    gmki_det_t *d;
     uint32_t seq;
     int rc;
     gmki_kernel_t *k = fn != NULL ? gmki_go_in(handle, 0, &seq, &rc) : NULL;
 
     if (k == NULL)
         return fn != NULL ? rc : (int)GMK_E_INVALID;
-    rc = GMK_E_BUSY;
-    if (gmki_det_count(&k->core.det) == 0) {
-        gmk_hal_lock_acquire(&k->core.det.lock);
-        if (!k->core.det.open && k->core.det.ext.count == 0)
-            rc = gmk_record_begin(&k->record, fn, arg, k->core.det.tick, k->core.det.seq);
-        gmk_hal_lock_release(&k->core.det.lock);
-    }
+    d = &k->core.det;
+    gmk_hal_lock_acquire(&d->lock);
+    rc = gmki_det_empty(d) ? gmk_record_begin(&k->record, fn, arg, d->tick, d->seq)
+                           : (int)GMK_E_BUSY;
+    if (rc == GMK_OK)
+        gmki_det_rehash(d);
+    gmk_hal_lock_release(&d->lock);
     gmki_come_out(handle);
     return rc;
 }
@@ -135,21 +136,40 @@ static int set_out(replay_t *r)
     uint64_t now = gmki_tick(s, gmk_hal_now_ns());
 
     r->begun = true;
-    if (gmki_det_count(d) != 0 || now > r->reader.start_tick)
+    if (now > r->reader.start_tick ||
+        !gmki_det_restart(d, r->reader.start_tick, r->reader.start_seq))
         return GMK_E_BUSY;
-    gmki_det_restart(d, r->reader.start_tick, r->reader.start_seq);
     gmk_add_ar(&s->tick_base, r->reader.start_tick - now, GMK_DEV); /* sync: sched.tick */
     return GMK_OK;
 }
 
-static int give_input(replay_t *r, const gmk_record_t *rec)
+/* As the recorded emit did it, whatever the recording says: it may be another kernel's. */
+static int put_input(const replay_t *r, const gmk_record_t *rec, const gmk_task_t *t)
 {
     gmki_agent_t *a = r->ctx->agent;
     gmki_core_t *core = &r->k->core;
-    gmk_cell_t cell = {.sub = 0};
+    gmki_chan_t *c;
+    int rc;
+
+    if (rec->channel[0] == '\0') {
+        rc = gmki_check_task(&core->sched, t);
+        return rc == GMK_OK ? gmki_det_direct(a, t, rec->tick) : rc;
+    }
+    rc = gmki_chan_find(&core->chan, rec->channel);
+    if (rc < 0)
+        return rc;
+    c = gmki_chan_get(&core->chan, (uint32_t)rc);
+    if (c == NULL)
+        return GMK_CHAN_CLOSED;
+    if ((c->mode & GMK_CHAN_DETERMINISTIC) == 0)
+        return GMK_E_WIRING;
+    return gmki_chan_det_input(a, &core->chan, c, t, rec->tick);
+}
+
+static int give_input(replay_t *r, const gmk_record_t *rec)
+{
     gmk_task_t t = rec->task;
     void *payload = NULL;
-    uint32_t n = 1;
     int rc;
 
     if (rec->payload != NULL) {
@@ -159,19 +179,7 @@ static int give_input(replay_t *r, const gmk_record_t *rec)
         gmk_hal_memcpy(payload, rec->payload, t.payload_len);
         gmk_task_set_payload(&t, payload);
     }
-    gmki_stamp_seq(&cell, &t, 0);
-    if (rec->channel[0] != '\0') {
-        int id = gmki_chan_find(&core->chan, rec->channel);
-
-        rc = id > 0 ? GMK_OK : id;
-        cell.task.channel = id > 0 ? (uint32_t)id : 0;
-        cell.task.flags |= GMK_TF_CHANNEL_MSG | GMK_TF_DETERMINISTIC;
-        n = GMK_MAX_CHAN_SUBS; /* memory for that many deliveries */
-    } else {
-        rc = gmki_check_task(&core->sched, &t);
-    }
-    if (rc == GMK_OK)
-        rc = gmki_det_emit(&core->det, a, &cell, rec->tick, n);
+    rc = put_input(r, rec, &t);
     if (rc != GMK_OK && payload != NULL)
         gmk_payload_release_ptr(r->ctx, payload);
     r->report.n_inputs += rc == GMK_OK;

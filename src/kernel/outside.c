@@ -188,12 +188,16 @@ uint32_t gmk_tick_now(const gmk_kernel_t *handle)
     return k != NULL ? (uint32_t)gmki_tick(&k->core.sched, gmk_hal_now_ns()) : 0;
 }
 
-/* In this order: an event that comes due in between leaves a worker awake. */
+/* In this order: an event that comes due in between leaves a worker awake. A tick that was put
+ * off for want of memory is due, though the workers sleep until it is tried again. */
 static bool at_rest(gmki_kernel_t *k)
 {
     const gmk_sched_t *s = &k->core.sched;
+    uint64_t now = gmk_hal_now_ns();
 
-    return !gmki_evq_due(s, gmk_hal_now_ns()) && gmki_all_parked(s);
+    return !gmki_evq_due(s, now) &&
+           gmk_load_acq(s->det_ready, GMK_DEV) > gmki_tick(s, now) && /* sync: det.ready */
+           gmki_all_parked(s);
 }
 
 static bool gate_open(const gmki_kernel_t *k)

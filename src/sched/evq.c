@@ -124,30 +124,42 @@ bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out)
     return gmki_evq_take_due(q, GMKI_NEVER, GMKI_NEVER, out, 1) != 0;
 }
 
+bool gmki_ticks_due(const gmk_sched_t *s, uint64_t now_ns)
+{
+    uint64_t ready = gmk_load_acq(s->det_ready, GMK_DEV); /* sync: det.ready */
+
+    return ready != GMKI_NEVER && ready <= gmki_tick(s, now_ns) &&
+           gmk_load_acq(&s->det_again, GMK_DEV) <= now_ns; /* sync: det.again */
+}
+
 bool gmki_evq_due(const gmk_sched_t *s, uint64_t now_ns)
 {
     uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV); /* sync: evq.next */
     uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
 
-    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV)); /* sync: det.ready */
     return wall <= now_ns || (tick != GMKI_NEVER && tick <= gmki_tick(s, now_ns)) ||
-           gmki_tick_owed(s, now_ns);
+           gmki_ticks_due(s, now_ns) || gmki_tick_owed(s, now_ns);
+}
+
+/* When a tick begins, as far as that is known. */
+static uint64_t begins_ns(const gmk_sched_t *s, uint64_t tick)
+{
+    uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV); /* sync: sched.tick */
+
+    if (tick <= base)
+        return 0;
+    return s->manual_ticks || tick == GMKI_NEVER ? GMKI_NEVER
+                                                 : s->boot_ns + (tick - base) * GMK_TICK_NS;
 }
 
 uint64_t gmki_evq_next_ns(const gmk_sched_t *s)
 {
-    uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV); /* sync: evq.next */
-    uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV); /* sync: evq.next */
-    uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV);     /* sync: sched.tick */
+    uint64_t wall = gmk_load_acq(&s->evq.next_wall, GMK_DEV);         /* sync: evq.next */
+    uint64_t tick = gmk_load_acq(&s->evq.next_tick, GMK_DEV);         /* sync: evq.next */
+    uint64_t det = begins_ns(s, gmk_load_acq(s->det_ready, GMK_DEV)); /* sync: det.ready */
 
-    tick = gmk_min64(tick, gmk_load_acq(s->det_ready, GMK_DEV));           /* sync: det.ready */
     if (gmk_load_acq(&s->ticks_watched, GMK_DEV) != 0)                     /* sync: sched.watched */
         tick = gmk_min64(tick, gmk_load_acq(&s->ticks_told, GMK_DEV) + 1); /* sync: sched.told */
-    if (tick == GMKI_NEVER)
-        return wall;
-    if (tick <= base)
-        return 0;
-    if (s->manual_ticks)
-        return wall;
-    return gmk_min64(wall, s->boot_ns + (tick - base) * GMK_TICK_NS);
+    det = gmk_max64(det, gmk_load_acq(&s->det_again, GMK_DEV));            /* sync: det.again */
+    return gmk_min64(gmk_min64(wall, begins_ns(s, tick)), det);
 }

@@ -228,8 +228,7 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
     gmk_sched_t *s = a->sched;
     uint32_t fired = 0;
 
-    /* sync: det.ready */
-    if (GMK_UNLIKELY(gmk_load_acq(s->det_ready, GMK_DEV) <= gmki_tick(s, now_ns)))
+    if (GMK_UNLIKELY(gmki_ticks_due(s, now_ns)))
         s->begin_ticks(a);
     if (GMK_UNLIKELY(gmki_tick_owed(s, now_ns)))
         s->tell_ticks(a);

@@ -108,6 +108,7 @@ struct gmk_sched {
     void (*begin_ticks)(gmki_agent_t *a); /* deterministic ones that are due */
     const gmk_a64_t *det_ready;           /* the earliest that may begin; GMKI_NEVER: none */
     gmk_a64_t no_tick;                    /* what it points to without such work */
+    gmk_a64_t det_again;                  /* and not before, in time: the last found no memory */
     void (*tell_ticks)(gmki_agent_t *a);  /* a tick has passed that somebody listens to */
     void *owner;
 
@@ -241,6 +242,7 @@ uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_ce
                            uint32_t n);
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out);
 bool gmki_evq_due(const gmk_sched_t *s, uint64_t now_ns);
+bool gmki_ticks_due(const gmk_sched_t *s, uint64_t now_ns); /* deterministic ones may begin */
 uint64_t gmki_evq_next_ns(const gmk_sched_t *s);
 
 /* local.c: the owner's side of a worker's queues, and thieves. */

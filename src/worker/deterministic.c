@@ -60,13 +60,11 @@ int gmki_det_targets(void *arg, const gmk_cell_t *cell, gmki_det_target_t *to)
 }
 
 /* The position of a message in its channel. */
-void gmki_det_begun(void *arg, gmki_agent_t *a, gmk_cell_t *cell, uint32_t n)
+void gmki_det_begun(void *arg, gmk_cell_t *cell)
 {
     gmki_core_t *k = arg;
     gmki_chan_t *c = gmki_chan_known(&k->chan, cell->task.channel); /* closed since, it may be */
 
-    (void)a;
-    (void)n;
     if (c == NULL)
         return;
     gmk_count_add(&c->det_emits, 1);
@@ -87,6 +85,13 @@ int gmki_det_direct(gmki_agent_t *a, const gmk_task_t *t, uint64_t due)
 }
 
 /* Running. --------------------------------------------------------------------------- */
+
+/* A tick has ended: wakes who waits for it. */
+static void tell_ended(gmk_sched_t *s)
+{
+    if (gmk_add_sc(&s->waiting, 0, GMK_DEV) != 0) /* sync: sched.waiting */
+        gmk_hal_park_wake(&s->quiet);
+}
 
 /* A number that tells two tasks' contents apart, of the 32 bits an event's argument has. */
 static uint32_t digest(const gmk_task_t *t)
@@ -123,8 +128,8 @@ static void run_one(gmki_agent_t *a, gmki_core_t *k, gmki_det_t *d, gmki_det_ent
         ended = gmki_det_retry(d, a, a->det_due);
         break;
     }
-    if (ended && gmk_add_sc(&a->sched->waiting, 0, GMK_DEV) != 0) /* sync: sched.waiting */
-        gmk_hal_park_wake(&a->sched->quiet);
+    if (ended)
+        tell_ended(a->sched);
 }
 
 uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t budget)
@@ -149,6 +154,14 @@ uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t
     return n;
 }
 
+/* No memory to begin a tick: it is tried again a tick's time later, by the clock, for which
+ * somebody keeps the time; ticks moved by hand may not move until then. */
+static void put_off(gmk_sched_t *s)
+{
+    gmk_store_rel(&s->det_again, gmk_hal_now_ns() + GMK_TICK_NS, GMK_DEV); /* sync: det.again */
+    gmki_wake_keeper(s);
+}
+
 /* Begins the ticks that are due and not hindered by an earlier one. */
 void gmki_det_begin_ticks(gmki_agent_t *a)
 {
@@ -160,9 +173,15 @@ void gmki_det_begin_ticks(gmki_agent_t *a)
     while (n == 0 && gmki_det_due(k->chan.det, now))
         n = gmki_det_drain(k->chan.det, a, now, &modules);
     if (n < 0)
-        gmki_count(&a->obs, 0, GMK_METRIC_TICKS_LATE, 1);
+        put_off(a->sched);
+    if (n == 0) /* nothing came of what was due */
+        tell_ended(a->sched);
     if (n <= 0)
         return;
-    for (; modules != 0; modules &= modules - 1)
-        gmki_group_notice(a, k->chan.groups[gmk_lowest_bit64(modules)], GMK_PRIO_CRITICAL);
+    for (; modules != 0; modules &= modules - 1) {
+        gmki_group_t *g = k->chan.groups[gmk_lowest_bit64(modules)];
+
+        gmki_group_notice(a, g, GMK_PRIO_CRITICAL);
+        gmki_group_unpark(a, &k->chan, g); /* a tick waits for no message that is to return */
+    }
 }

@@ -45,7 +45,7 @@ bool gmki_is_serial(const gmk_sched_t *s, uint16_t sub);
 
 /* deterministic.c */
 int gmki_det_targets(void *core, const gmk_cell_t *cell, gmki_det_target_t *to);
-void gmki_det_begun(void *core, gmki_agent_t *a, gmk_cell_t *cell, uint32_t n);
+void gmki_det_begun(void *core, gmk_cell_t *cell);
 /* A deterministic task, checked, for a tick (0: the next). */
 int gmki_det_direct(gmki_agent_t *a, const gmk_task_t *t, uint64_t due);
 /* Runs a module's part of the open tick while its token is held; returns how many ran. */
