@@ -28,7 +28,7 @@
 #define GMKI_ANY_TYPE 0u
 #define GMKI_MAX_SLOTS (1u << 24)
 #define GMKI_END_UNKNOWN UINT64_MAX
-#define GMKI_ERROR_SLOTS 256u        /* of a channel's mailbox for failed messages */
+#define GMKI_ERROR_SLOTS 256u /* of a channel's mailbox for failed messages */
 #define GMKI_TYPE_ERROR_HANDLER 255u /* dispatch entries made by gmk_chan_on_error */
 
 typedef struct gmki_chan gmki_chan_t;
@@ -36,17 +36,17 @@ typedef struct gmki_chan gmki_chan_t;
 typedef struct gmki_group {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t pending;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t worker; /* bound to, or GMK_NO_WORKER */
-    gmk_a32_t waits_at;  /* index of the full channel that may hold the token */
+    gmk_a32_t waits_at; /* index of the full channel that may hold the token */
     gmk_a32_t first_sub; /* list of subscription indices; 0 ends; changed under the lock */
     uint32_t index;
-    uint32_t module;    /* GMK_MAX_MODULES: a sink's */
+    uint32_t module; /* GMK_MAX_MODULES: a sink's */
     gmk_a32_t parallel; /* hands its messages out */
-    bool extra;         /* serves one subscription and ends with it */
-    bool used;          /* extra: serves one now */
+    bool extra;      /* serves one subscription and ends with it */
+    bool used;       /* extra: serves one now */
     uint32_t next_free;
     /* The token holder's own. */
     uint32_t next_sub; /* where the next turn begins; 0: at the first */
-    uint32_t away;     /* messages yielded or waiting for a back-off: resume has room for all */
+    uint32_t away; /* messages yielded or waiting for a back-off: resume has room for all */
     gmk_lq_t outbox;
     gmk_cell_t *outbox_cells;
     gmki_queue_t resume; /* yielded and returned messages: many put, the holder takes */
@@ -104,15 +104,15 @@ struct gmki_chan {
     gmk_a32_t errors;   /* identifier of the mailbox for failed messages; 0: none */
     gmk_cell_t *cells;
     uint32_t cap;
-    bool used;                         /* its place had an earlier channel */
-    uint32_t n_left;                   /* closed: subscriptions not yet settled */
-    uint32_t taken;                    /* slots in use; under the registry's lock */
+    bool used;       /* its place had an earlier channel */
+    uint32_t n_left; /* closed: subscriptions not yet settled */
+    uint32_t taken;  /* slots in use; under the registry's lock */
     gmk_a64_t subs[GMK_MAX_CHAN_SUBS]; /* gmki_chan_sub; the last one, when it has none */
     gmk_credit_t ring;
     gmk_hal_lock_t lock; /* joins, leaves, skips, evictions */
     uint64_t floor;      /* replay: the first position kept; under the lock */
     uint32_t lagging;    /* replay: subscribers that lost messages from it; under the lock */
-    uint64_t beats[GMK_MAX_WORKERS];               /* dead: of the workers, when it died */
+    uint64_t beats[GMK_MAX_WORKERS]; /* dead: of the workers, when it died */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t idle; /* subscriptions that want a notice */
     gmk_a32_t leaving; /* cursors that left the ring's readers and still read */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t waiters; /* groups whose outbox wants room */
@@ -176,7 +176,7 @@ void gmki_chan_died(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c);
 typedef struct gmki_sub_req {
     uint32_t chan;
     uint32_t module;
-    uint32_t worker;  /* bound to, or GMK_NO_WORKER */
+    uint32_t worker; /* bound to, or GMK_NO_WORKER */
     uint32_t handler; /* GMKI_NO_HANDLER: the module's, of the channel's type */
     bool parallel;
     const gmk_chan_sink_t *sink;
@@ -201,12 +201,12 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
 bool gmki_sub_take(gmki_sub_t *s, gmk_cell_t *out, uint64_t *stamp);
 uint32_t gmki_sub_peek(gmki_sub_t *s, gmk_cell_t *out, uint32_t n);
 void gmki_sub_pass(gmki_sub_t *s, uint32_t n);
-bool gmki_sub_idles(gmki_sub_t *s);         /* false: there is something after all */
+bool gmki_sub_idles(gmki_sub_t *s); /* false: there is something after all */
 bool gmki_sub_settled(const gmki_sub_t *s); /* nothing of it is under way */
 uint64_t gmki_sub_acked(const gmki_sub_t *s);
-void gmki_sub_went(gmki_sub_t *s, uint64_t pos); /* begun, and not settled for now */
-void gmki_sub_came(gmki_sub_t *s, uint64_t pos); /* is about to go on */
-void gmki_sub_ended(gmki_sub_t *s);              /* what ran is settled, by a serial drainer */
+void gmki_sub_went(gmki_sub_t *s, uint64_t pos);  /* begun, and not settled for now */
+void gmki_sub_came(gmki_sub_t *s, uint64_t pos);  /* is about to go on */
+void gmki_sub_ended(gmki_sub_t *s);               /* what ran is settled, by a serial drainer */
 int gmki_sub_replay(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s, uint64_t from);
 void gmki_parallel_ended(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s);
 
@@ -230,7 +230,8 @@ int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const g
 void gmki_group_activate(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority);
 void gmki_group_notice(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, uint32_t priority);
 /* True when the outbox is empty; else *blocked is the full channel. */
-bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki_chan_t **blocked);
+bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g,
+                       gmki_chan_t **blocked);
 /* Hands the token to the full channel; true: taken back at once, since there is room or more
  * notices came than were seen. */
 bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full, uint32_t seen);
@@ -262,7 +263,7 @@ void gmki_report(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t chan, const gmk_ce
 void gmki_drop_payload(gmki_agent_t *a, const gmk_task_t *t);
 
 /* tick.c */
-void gmki_ticks_tell(gmki_agent_t *a);                      /* sys.tick: what is owed */
+void gmki_ticks_tell(gmki_agent_t *a); /* sys.tick: what is owed */
 void gmki_ticks_listen(gmki_agent_t *a, gmk_chan_reg_t *r); /* somebody has subscribed */
 void gmki_ticks_room(gmk_chan_reg_t *r);
 
