@@ -853,6 +853,7 @@ typedef struct crew {
 
 static struct {
     gmk_a32_t active[RIG_MODULES]; /* a module's activation, taken once */
+    gmk_a32_t token[RIG_MODULES];
     gmk_a32_t senders;             /* still at it */
     uint64_t last[RIG_MODULES][N_SENDERS]; /* plain: the token guards it */
     gmk_a64_t run;
@@ -899,6 +900,17 @@ static void run_active(crew_t *c, uint32_t m)
     }
 }
 
+/* With the module's token: who still looks for more in the next tick, which has just been
+ * handed out, must not have another beside him. */
+static void visit(crew_t *c, uint32_t m)
+{
+    if (gmk_xchg_sc(&crowd.token[m], 1, GMK_DEV) != 0) /* sync: test.active */
+        return;
+    if (gmk_xchg_sc(&crowd.active[m], 0, GMK_DEV) != 0) /* sync: test.active */
+        run_active(c, m);
+    gmk_store_rel(&crowd.token[m], 0, GMK_DEV); /* sync: test.active */
+}
+
 static void *runner(void *arg)
 {
     crew_t *c = arg;
@@ -913,8 +925,7 @@ static void *runner(void *arg)
             if (modules >> m & 1)
                 gmk_store_rel(&crowd.active[m], 1, GMK_DEV); /* sync: test.active */
         for (uint32_t m = 0; m < RIG_MODULES; m++)
-            if (gmk_xchg_sc(&crowd.active[m], 0, GMK_DEV) != 0) /* sync: test.active */
-                run_active(c, m);
+            visit(c, m);
         if (over && gmki_det_unfinished(&rig.det) == GMKI_NEVER)
             return NULL;
         gmk_hal_relax();
