@@ -394,13 +394,16 @@ static void *advance_once(void *arg)
 GMK_TEST(det_input_beside_an_advance_is_not_slept_through)
 {
     gmk_task_t t = {.type = T_LATER, .flags = GMK_TF_DETERMINISTIC};
-    uint32_t n = (uint32_t)gmk_test_scale(500, 50);
+    uint32_t n = (uint32_t)gmk_test_scale(1000, 400);
     kit_thread_t thread;
     gmk_a32_t go;
 
     GMK_REQUIRE(begin(1));
     for (uint32_t i = 0; i < n; i++) {
+        GMK_REQUIRE(kit_idle(&det.k)); /* nobody looks about by himself */
         kit_start(&thread, 1, &go, advance_once, NULL);
+        for (uint32_t wait = i % 40; wait != 0; wait--) /* so that they meet at some time */
+            gmk_hal_relax();
         gmk_test_assert_eq(gmk_submit(&det.k, &t), GMK_OK);
         kit_join(&thread, 1);
         if (!gmk_test_assert_eq(gmk_tick_wait(&det.k, KIT_WAIT_NS), GMK_OK))
