@@ -49,6 +49,9 @@ stress: $(STORMS:%=$(B)/linux/bin/%)
 # The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer.
 SOAK_SEEDS ?= 10000
 SOAK_SECONDS ?= 600
+resident:
+	@sh test/resident.sh $(SECONDS)
+
 soak:
 	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)'
 	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS)
@@ -99,6 +102,6 @@ tunables-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress soak mutants models protocols lint headers-check install-check docs-check \
+.PHONY: test sim stress resident soak mutants models protocols lint headers-check install-check docs-check \
   strip-check tunables-check canary-check runners-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The long runs of both storms: SEEDS of each on the simulated machine, then SECONDS of each
-# on threads under TSan and under ASan; figures of each, and the sum.
+# The long runs: SEEDS of both storms on the simulated machine, SECONDS of each on threads
+# under TSan and under ASan, and one kernel under load for SECONDS; figures of each, and the sum.
 # usage: scripts/soak.sh SEEDS SECONDS. The output of each run is in build/soak/.
 cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
@@ -33,12 +33,13 @@ run() {
     if [ "$f" -ne 0 ]; then
         tail -n 40 "$logs/$name.log"
     else
-        grep -E '^(sim|storm|channel|emissions|drained)' "$logs/$name.log"
+        grep -E '^(sim|storm|channel|emissions|drained|resident)' "$logs/$name.log"
     fi
 }
 
 run sim sim SEEDS="$seeds"
 run tsan stress SAN=tsan SECONDS="$seconds"
 run asan stress SAN=asan SECONDS="$seconds"
+run resident resident SECONDS="$seconds"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

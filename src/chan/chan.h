@@ -247,6 +247,8 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
  * an emit says. */
 int gmki_chan_det_input(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const gmk_task_t *t,
                         uint64_t due);
+/* Messages that wait for a subscriber are looked at again at the next tick. */
+void gmki_det_revisit(gmk_sched_t *s, gmki_det_t *d);
 
 /* room.c: credit, drop-slow, retention. */
 bool gmki_chan_make_room(gmki_agent_t *a, gmki_chan_t *c, uint32_t n);

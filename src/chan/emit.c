@@ -235,6 +235,21 @@ static int emit_error(gmki_agent_t *a, gmk_chan_reg_t *r, const gmk_task_t *t)
     return 1;
 }
 
+/* Something has become due at a tick. Ticks moved by hand need nobody who keeps the time, but
+ * an advance since may have found it nowhere. A step of the word: else the advance finds it. */
+static void wake_for_tick(gmk_sched_t *s, const gmki_det_t *d)
+{
+    if (!s->manual_ticks ||
+        gmki_det_due(d, gmk_add_sc(&s->tick_base, 0, GMK_DEV))) /* sync: sched.tick */
+        gmki_wake_keeper(s);
+}
+
+void gmki_det_revisit(gmk_sched_t *s, gmki_det_t *d)
+{
+    gmki_det_unhold(d, gmki_tick(s, gmk_hal_now_ns()) + 1);
+    wake_for_tick(s, d);
+}
+
 int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint64_t due, uint32_t n)
 {
     gmk_sched_t *s = a->sched;
@@ -244,12 +259,8 @@ int gmki_det_input(gmki_agent_t *a, gmki_det_t *d, const gmk_cell_t *cell, uint6
     if (!inside && due == 0)
         due = gmki_tick(s, gmk_hal_now_ns()) + 1;
     rc = gmki_det_emit(d, a, cell, due, n);
-    /* Ticks moved by hand need nobody who keeps the time, but an advance since the input was
-     * due has found it nowhere. A step of the word: else the advance finds it. */
-    if (rc == GMK_OK && !inside &&
-        (!s->manual_ticks ||
-         gmki_det_due(d, gmk_add_sc(&s->tick_base, 0, GMK_DEV)))) /* sync: sched.tick */
-        gmki_wake_keeper(s);
+    if (rc == GMK_OK && !inside)
+        wake_for_tick(s, d);
     return rc;
 }
 

@@ -281,13 +281,9 @@ static void shut(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c)
     }
     gmki_subs_leave(a, r, c, live, GMK_ERR_CLOSED);
     gmki_trace(&a->obs, CHAN_CLOSE, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), (uint32_t)left);
-    gmki_chan_room(a, r, c); /* who waits for room finds it closed */
-    if ((c->mode & GMK_CHAN_DETERMINISTIC) == 0)
-        return;
-    /* What it holds for a subscriber to come is settled at the next tick. */
-    gmki_det_unhold(r->det, gmki_tick(r->sched, gmk_hal_now_ns()) + 1);
-    if (!r->sched->manual_ticks)
-        gmki_wake_keeper(r->sched);
+    gmki_chan_room(a, r, c);              /* who waits for room finds it closed */
+    if (c->mode & GMK_CHAN_DETERMINISTIC) /* what it holds for a subscriber to come is settled */
+        gmki_det_revisit(r->sched, r->det);
 }
 
 /* Nothing is left of a closed channel: its place is free once all have gone on. Then the

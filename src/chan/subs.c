@@ -256,7 +256,7 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     list_add(g, s);
     gmki_group_notice(a, g, GMK_PRIO_HIGH);
     if (c->mode & GMK_CHAN_DETERMINISTIC)
-        gmki_det_unhold(r->det, gmki_tick(r->sched, gmk_hal_now_ns()) + 1);
+        gmki_det_revisit(r->sched, r->det);
     if (gmki_chan_id(c) == GMK_CHAN_SYS_TICK)
         gmki_ticks_listen(r);
     return GMK_OK;
