@@ -15,6 +15,18 @@
 #include <string.h>
 #include <ucontext.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GUARD_ASAN 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define GUARD_ASAN 1
+#endif
+#ifdef GUARD_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 #define N_SIGNALS 4
 /* A fault this close to the stack pointer is the stack's end: a frame is entered by lowering
  * the pointer, and then touched at or a little below it. */
@@ -28,17 +40,23 @@ static struct sigaction previous[N_SIGNALS]; /* stays when the guard goes: a las
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t n_open;
 
-static bool at_stack_end(uintptr_t at, const ucontext_t *uc)
+/* Where the stack of the fault ends; 0: not known. */
+static uintptr_t stack_of(const ucontext_t *uc)
 {
 #if defined(__x86_64__)
-    uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
 #elif defined(__aarch64__)
-    uintptr_t sp = (uintptr_t)uc->uc_mcontext.sp;
+    return (uintptr_t)uc->uc_mcontext.sp;
 #else
-    uintptr_t sp = 0;
-
     (void)uc;
+    return 0;
 #endif
+}
+
+static bool at_stack_end(uintptr_t at, const ucontext_t *uc)
+{
+    uintptr_t sp = stack_of(uc);
+
     return sp != 0 && at - (sp - STACK_BELOW) < STACK_BELOW + STACK_ABOVE;
 }
 
@@ -108,6 +126,7 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
         return;
     }
     f->fault = fault_of(sig, info, uc);
+    f->low = stack_of(uc);
     gmk_guard_self.frame = f->outer;
     mask = mask_of(uc);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
@@ -153,6 +172,18 @@ void gmk_guard_remove(void)
     pthread_mutex_unlock(&mutex);
 }
 
+/* ASan forgets the frames that a jump leaves on the thread's own stack alone; those of a fiber
+ * would be reported as soon as others stand there. */
+static void forget_frames(const gmk_guard_frame_t *f)
+{
+#ifdef GUARD_ASAN
+    if (f->low != 0 && f->low < (uintptr_t)f)
+        __asan_unpoison_memory_region((void *)f->low, (uintptr_t)f - f->low);
+#else
+    (void)f;
+#endif
+}
+
 uint32_t gmk_hal_guard_call(void (*fn)(void *), void *arg, const volatile uint32_t *inside)
 {
     gmk_guard_frame_t f; /* field by field: its buffer is large, and need not be zero */
@@ -161,10 +192,13 @@ uint32_t gmk_hal_guard_call(void (*fn)(void *), void *arg, const volatile uint32
     f.inside = inside;
     f.holds = gmk_guard_self.holds;
     f.fault = GMK_HAL_FAULT_NONE;
+    f.low = 0;
     if (sigsetjmp(f.env, 0) == 0) {
         gmk_guard_self.frame = &f;
         fn(arg);
         gmk_guard_self.frame = f.outer;
+    } else {
+        forget_frames(&f);
     }
     return f.fault;
 }

@@ -15,6 +15,7 @@ typedef struct gmk_guard_frame {
     const volatile uint32_t *inside;
     uint32_t holds; /* when it began */
     volatile uint32_t fault;
+    volatile uintptr_t low; /* how far down the stack was in use at the fault; 0: not known */
 } gmk_guard_frame_t;
 
 /* What a thread (a fiber) is in. holds: locks and gmk_hal_guard_hold. */
