@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
 
 jobs=${CHECK_JOBS:-2}
-limit=${CHECK_LIMIT:-600}
+limit=${CHECK_LIMIT:-1200}
 seeds=${SEEDS:-5000}
 chan_seeds=${CHAN_SEEDS:-2000}
 storm=${STORM:-15}

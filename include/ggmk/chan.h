@@ -84,8 +84,8 @@ GMK_NODISCARD int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan);
 
 /* Fixes the message type of a channel that has none yet.
  * returns: GMK_OK (also if it is this type already), GMK_CHAN_TYPE_MISMATCH,
- * GMK_CHAN_CLOSED (also: a system channel), GMK_E_INVALID (type 0, or above 239).
- * threads: any ctx. source: V-45. */
+ * GMK_CHAN_CLOSED (also: a system channel), GMK_E_INVALID (type 0, or above 239),
+ * GMK_E_HALTING (attached threads). threads: any ctx. source: V-45. */
 GMK_NODISCARD int gmk_chan_fix_type(gmk_ctx_t *ctx, uint32_t chan, uint32_t type);
 
 /* Subscribes the running module (known from ctx) with its handler of the channel's

@@ -192,8 +192,9 @@ gmki_sub_t *gmki_sub_make(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t slot); /* 
 void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t set,
                      uint32_t reason);
 void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s); /* lock held */
-/* The cursor of one that leaves stands before nothing that it will read. */
-void gmki_sub_let_go(const gmki_sub_t *s);
+/* The cursor of one that leaves stands before nothing that it will read. returns: until now it
+ * has stood in the way. */
+bool gmki_sub_let_go(const gmki_sub_t *s);
 /* The drainer has settled what a leaving subscription had left. */
 void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s);
 void gmki_group_end(gmk_chan_reg_t *r, gmki_group_t *g); /* of an extra group, its token gone */

@@ -346,14 +346,17 @@ static void purge(gmki_agent_t *a, gmki_chan_t *c, gmki_sub_t *s)
     }
 }
 
-void gmki_sub_let_go(const gmki_sub_t *s)
+bool gmki_sub_let_go(const gmki_sub_t *s)
 {
     gmki_chan_t *c = s->chan;
+    uint32_t bit = 1u << s->slot;
+    bool stood;
 
     gmk_hal_lock_acquire(&c->lock);
-    gmk_and_ar(&c->leaving, ~(1u << s->slot), GMK_DEV); /* sync: chan.leaving */
-    c->lagging &= ~(1u << s->slot);
+    stood = (gmk_and_ar(&c->leaving, ~bit, GMK_DEV) & bit) != 0; /* sync: chan.leaving */
+    c->lagging &= ~bit;
     gmk_hal_lock_release(&c->lock);
+    return stood;
 }
 
 void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)

@@ -252,6 +252,9 @@ bool gmki_det_restart(gmki_det_t *d, uint64_t tick, uint64_t seq)
     if (ok) {
         d->tick = tick;
         d->seq = seq;
+        if (d->unhold_due != GMKI_NEVER) /* a subscription has asked: of no tick before this */
+            d->unhold_due = gmk_max64(d->unhold_due, tick + 1);
+        gmk_store_rel(&d->ready, earliest(d), GMK_DEV); /* sync: det.ready */
         gmki_det_rehash(d);
     }
     gmk_hal_lock_release(&d->lock);

@@ -129,12 +129,13 @@ typedef struct replay {
 } replay_t;
 
 /* The kernel stands where the recording began: the last tick and the next number. */
-static int set_out(replay_t *r)
+static int set_out(replay_t *r, const gmk_record_t *rec)
 {
     gmki_det_t *d = &r->k->core.det;
     gmk_sched_t *s = &r->k->core.sched;
     uint64_t now = gmki_tick(s, gmk_hal_now_ns());
 
+    (void)rec;
     r->begun = true;
     if (now > r->reader.start_tick ||
         !gmki_det_restart(d, r->reader.start_tick, r->reader.start_seq))
@@ -194,30 +195,51 @@ static int compare(replay_t *r, const gmk_record_t *rec)
     return r->report.hash == rec->hash ? GMK_OK : (int)GMK_E_DIVERGED;
 }
 
+/* 1: the tick is still to come. */
+static int is_behind(replay_t *r, const gmk_record_t *rec)
+{
+    return gmki_tick(&r->k->core.sched, 0) < rec->tick;
+}
+
+/* Does one thing inside the kernel, which a halt waits for; GMK_E_HALTING: it has begun. */
+static int inside(replay_t *r, const gmk_record_t *rec,
+                  int (*fn)(replay_t *r, const gmk_record_t *rec))
+{
+    uint32_t seq;
+    int rc;
+
+    if (gmki_go_in(r->handle, 0, &seq, &rc) == NULL)
+        return rc;
+    rc = fn(r, rec);
+    gmki_come_out(r->handle);
+    return rc;
+}
+
 /* Lets a tick run, once everything before it is the same. */
 static int give_tick(replay_t *r, const gmk_record_t *rec)
 {
-    gmk_sched_t *s = &r->k->core.sched;
-    int rc = compare(r, rec);
+    int behind = 0;
+    int rc = inside(r, rec, compare);
 
-    while (rc == GMK_OK && gmki_tick(s, 0) < rec->tick) {
+    while (rc == GMK_OK && (behind = inside(r, rec, is_behind)) == 1) {
         gmk_tick_advance(r->handle);
         rc = gmk_tick_wait(r->handle, r->timeout_ns);
     }
+    rc = behind < 0 ? behind : rc;
     r->report.n_ticks += rc == GMK_OK;
     return rc;
 }
 
 static int give(replay_t *r, const gmk_record_t *rec)
 {
-    int rc = r->begun ? GMK_OK : set_out(r);
+    int rc = r->begun ? GMK_OK : inside(r, rec, set_out);
 
     r->report.offset = rec->offset;
     if (rc != GMK_OK)
         return rc;
-    if (rec->kind == GMK_RECORD_INPUT)
-        return give_input(r, rec);
-    return rec->kind == GMK_RECORD_TICK ? give_tick(r, rec) : compare(r, rec);
+    if (rec->kind == GMK_RECORD_TICK)
+        return give_tick(r, rec);
+    return inside(r, rec, rec->kind == GMK_RECORD_INPUT ? give_input : compare);
 }
 
 static int bad_record(replay_t *r, int rc)

@@ -153,10 +153,13 @@ int gmk_why(gmk_kernel_t *handle, gmk_wait_t *out, uint32_t max)
         return GMK_E_INVALID;
     gmk_hal_lock_acquire(&k->lock);
     still = gmki_freeze(&k->core.sched, GMK_WHY_TIMEOUT_NS);
-    if (still)
+    if (still) { /* attached threads go on, and may close and subscribe */
+        gmk_hal_lock_acquire(&k->core.chan.lock);
         groups(k, &l);
-    else
+        gmk_hal_lock_release(&k->core.chan.lock);
+    } else {
         handlers(k, &l);
+    }
     channels(k, &l, still);
     poisoned(k, &l);
     timers(k, &l);

@@ -115,8 +115,8 @@ static void settle_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_
     if (gmki_sub_settled(s)) {
         gmki_sub_drained(a, &k->chan, s);
     } else if (reason != GMK_ERR_NONE) { /* what is away holds up no producer */
-        gmki_sub_let_go(s);
-        gmki_chan_room(a, &k->chan, s->chan);
+        if (gmki_sub_let_go(s))
+            gmki_chan_room(a, &k->chan, s->chan);
     }
 }
 
