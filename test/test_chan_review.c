@@ -255,3 +255,63 @@ GMK_TEST(chan_emit_cells_tell_of_a_mismatch_once)
     }
     end();
 }
+
+/* R9, R19: two modules that have left a full channel with a message in back-off, and wait to
+ * send on it, wait at rest; they do not wake one another for ever. */
+static uint32_t sink_room;
+
+static uint32_t take_some(void *arg, const gmk_cell_t *cells, uint32_t n)
+{
+    uint32_t k = n < sink_room ? n : sink_room;
+
+    (void)arg;
+    (void)cells;
+    sink_room -= k;
+    return k;
+}
+
+static int on_send_on(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = env_msg(T_MSG, 100, 0);
+
+    if (ctx->task->meta0 == 99)
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan, &t), GMK_OK);
+    return ctx->task->meta0 == 0 && gmk_retries(ctx) == 0 ? (int)GMK_RETRY : GMK_OK;
+}
+
+static int act_join_other(gmk_ctx_t *ctx)
+{
+    gmk_test_assert_eq(gmk_chan_sub(ctx, (uint32_t)gmk_chan_find(ctx, "t.other")), GMK_OK);
+    return GMK_OK;
+}
+
+GMK_TEST(chan_two_that_left_and_wait_to_send_are_at_rest)
+{
+    gmk_chan_sink_t sink = {.take = take_some};
+    uint32_t other;
+
+    sink_room = 0;
+    GMK_REQUIRE(boot(LOSSLESS, 4, 0, on_send_on));
+    other = (uint32_t)gmk_chan_find(env.ctx, "t.other");
+    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &sink), GMK_OK);
+    part_act(&part[0], 0, act_join_other);
+    part_act(&part[0], 0, act_part_sub);
+    part_act(&part[1], 1, act_part_sub);
+    gmk_test_assert_eq(env_burst(&env, 0, 1, false), 1); /* both put it off */
+    env_idle(&env);
+    part_act(&part[0], 0, act_part_unsub);
+    part_act(&part[1], 1, act_part_unsub);
+    gmk_test_assert_eq(env_burst(&env, 1, 8, false), 3); /* now it is full: the sink takes none */
+    env_send(&env, other, env_msg(T_MSG, 99, 0));
+    env_idle(&env);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_OUTBOX_PARKED), 2);
+    sink_room = 100;
+    gmk_test_assert_eq(gmk_chan_sink_ready(env.ctx, env.chan, &sink), GMK_OK);
+    for (uint32_t i = 0; i < 4; i++) {
+        env_idle(&env);
+        gmk_tick_advance(&env.kernel);
+    }
+    env_idle(&env);
+    gmk_test_assert_eq(sink_room, 94); /* four and the two that waited */
+    end();
+}
