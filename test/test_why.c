@@ -148,7 +148,7 @@ GMK_TEST(why_names_an_outbox_and_its_channel)
     gmk_test_assert_eq(gmk_wait_text(&w.waits[0], line, sizeof(line)), 15);
     gmk_test_assert_str_eq(line, "module 'sender'");
     gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
-    gmk_test_assert_eq(gmk_halt_timeout(&w.k, 1000000, &r), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&w.k, KIT_HALT_NS, &r), GMK_OK);
     gmk_test_assert(r.balanced);
 }
 
@@ -179,7 +179,7 @@ GMK_TEST(why_names_back_offs_timers_and_poison)
     text_is(find(n, GMK_WAIT_POISONED),
             "handler 'fails' of module 'taker' is poisoned: gmk_mod_reset lets it run again");
     gmk_test_assert_eq(gmk_host_detach(&host), GMK_OK);
-    gmk_test_assert_eq(gmk_halt_timeout(&w.k, 1000000, &r), GMK_OK);
+    gmk_test_assert_eq(gmk_halt_timeout(&w.k, KIT_HALT_NS, &r), GMK_OK);
     gmk_test_assert(r.balanced);
 }
 

@@ -139,7 +139,7 @@ uint32_t gmki_det_run(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t
     uint32_t n = 0;
 
     a->group = g;
-    while (n < budget && gmk_lq_count(&g->outbox) == 0) {
+    while (n < budget && gmk_lq_count(&g->outbox) == 0 && !gmki_is_elsewhere(a, g)) {
         gmki_det_entry_t *e = gmki_det_take(d, a, g->module);
 
         if (e == NULL)

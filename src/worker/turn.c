@@ -73,7 +73,7 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
     uint32_t n = gmk_mpmc_count(&g->resume.ring, GMK_DEV);
     gmk_cell_t c;
 
-    while (n-- > 0 && t->budget != 0 &&
+    while (n-- > 0 && t->budget != 0 && !gmki_is_elsewhere(a, g) &&
            gmk_cells_pop_sc(&g->resume.ring, g->resume.cells, &c, 1, GMK_DEV) != 0) {
         gmki_chan_t *ch = k->chan.subs[c.sub]->chan;
 
@@ -147,7 +147,7 @@ static void run_sub(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_sub_t
     uint32_t n = 0;
 
     while (!is_leaving(s)) {
-        if (t->budget == 0 || g->away >= GMK_GROUP_RESUME_CAP) {
+        if (t->budget == 0 || g->away >= GMK_GROUP_RESUME_CAP || gmki_is_elsewhere(a, g)) {
             t->more = true;
             break;
         }
@@ -217,14 +217,6 @@ static void run_one(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
         run_sub(a, k, gmki_sub_group(s), s, t);
 }
 
-/* The group is another worker's, since this turn began or before. */
-static bool is_elsewhere(const gmki_agent_t *a, const gmki_group_t *g)
-{
-    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV); /* sync: chan.bind */
-
-    return worker != GMK_NO_WORKER && worker != a->obs.agent;
-}
-
 /* One round over the subscriptions, from where the last turn's budget ended, so that a busy
  * channel starves no other. */
 static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
@@ -241,8 +233,8 @@ static void run_subs(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t
         while (id != 0 && (pass == 0 || id != start)) {
             gmki_sub_t *s = r->subs[id];
 
-            id = gmk_load_acq(&s->next, GMK_DEV);   /* sync: chan.bind */
-            if (GMK_UNLIKELY(is_elsewhere(a, g))) { /* a new one is bound: none runs here */
+            id = gmk_load_acq(&s->next, GMK_DEV);        /* sync: chan.bind */
+            if (GMK_UNLIKELY(gmki_is_elsewhere(a, g))) { /* a new one is bound: none runs here */
                 t->more = true;
                 return;
             }
@@ -381,7 +373,7 @@ uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t bu
     turn_t t = {.budget = budget};
 
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
-    if (GMK_UNLIKELY(is_elsewhere(a, g))) {
+    if (GMK_UNLIKELY(gmki_is_elsewhere(a, g))) {
         gmki_group_activate(a, g, GMK_PRIO_HIGH); /* bound since it was placed */
         return 0;
     }

@@ -63,6 +63,14 @@ GMK_FN void gmki_hrow_add(gmki_agent_t *a, uint32_t handler, uint32_t what)
     gmk_count_add(&a->handler_rows[handler * GMKI_HROW_WORDS + what], 1);
 }
 
+/* The group is another worker's, since this turn began or before. */
+GMK_FN bool gmki_is_elsewhere(const gmki_agent_t *a, const gmki_group_t *g)
+{
+    uint32_t worker = gmk_load_acq(&g->worker, GMK_DEV); /* sync: chan.bind */
+
+    return worker != GMK_NO_WORKER && worker != a->obs.agent;
+}
+
 /* The handler that runs or ran last on a worker; GMKI_IDLE after a pause. */
 #define GMKI_IDLE UINT32_MAX
 GMK_FN uint32_t gmki_current(const gmki_agent_t *a)
