@@ -26,6 +26,7 @@
 #define GMKI_MAX_GROUPS (GMK_MAX_MODULES + GMKI_MAX_EXTRA_GROUPS)
 #define GMKI_MAX_SUBS 4096u /* subscriptions and P2P cursors of a kernel at one time */
 #define GMKI_ANY_TYPE 0u
+#define GMKI_KEEP_WORKER (UINT32_MAX - 1) /* a request that leaves its module's binding alone */
 #define GMKI_MAX_SLOTS (1u << 24)
 #define GMKI_END_UNKNOWN UINT64_MAX
 #define GMKI_ERROR_SLOTS 256u        /* of a channel's mailbox for failed messages */
@@ -177,7 +178,7 @@ void gmki_chan_died(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c);
 typedef struct gmki_sub_req {
     uint32_t chan;
     uint32_t module;
-    uint32_t worker;  /* bound to, or GMK_NO_WORKER */
+    uint32_t worker;  /* bound to, or GMK_NO_WORKER; GMKI_KEEP_WORKER */
     uint32_t handler; /* GMKI_NO_HANDLER: the module's, of the channel's type */
     bool parallel;
     const gmk_chan_sink_t *sink;

@@ -208,7 +208,7 @@ static int record_for(gmk_chan_reg_t *r, gmki_chan_t *c, const gmki_sub_req_t *q
 /* The group is served by the request's worker from now on. */
 static void bind_group(gmki_group_t *g, const gmki_sub_req_t *q)
 {
-    if (!g->extra)
+    if (!g->extra && q->worker != GMKI_KEEP_WORKER)
         gmk_store_rel(&g->worker, q->worker, GMK_DEV); /* sync: chan.bind */
 }
 
@@ -468,7 +468,7 @@ static void box_name(char *out, const gmki_chan_t *c)
 static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gmk_handler_fn fn)
 {
     gmk_chan_opts_t o = {.mode = GMK_CHAN_P2P, .slots = GMKI_ERROR_SLOTS};
-    gmki_sub_req_t q = {.module = a->obs.module, .worker = GMK_NO_WORKER};
+    gmki_sub_req_t q = {.module = a->obs.module, .worker = GMKI_KEEP_WORKER};
     char name[GMK_MAX_CHAN_NAME];
     int id;
     int rc;
@@ -481,8 +481,6 @@ static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gm
     if (id < 0)
         return id;
     q.chan = (uint32_t)id;
-    /* relaxed: the group's own binding stays as it is */
-    q.worker = gmk_load_rlx(&r->groups[q.module]->worker, GMK_DEV);
     rc = gmki_chan_subscribe(a, r, &q);
     return rc == GMK_OK ? id : rc;
 }
@@ -501,10 +499,25 @@ static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t was
     return rc;
 }
 
+/* The channel's mailbox, 0: none; *own: it is the caller's module's. */
+static uint32_t box_of(const gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, bool *own)
+{
+    uint32_t have;
+    gmki_chan_t *b;
+
+    gmk_hal_lock_acquire(&r->lock);
+    have = gmk_load_acq(&c->errors, GMK_DEV); /* sync: chan.errors */
+    b = have != 0 ? gmki_chan_get(r, have) : NULL;
+    *own = b != NULL && gmki_chan_sub(b, 0)->module == a->obs.module;
+    gmk_hal_lock_release(&r->lock);
+    return have;
+}
+
 int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_handler_fn fn)
 {
     gmki_chan_t *c = gmki_chan_get(r, id);
     uint32_t have;
+    bool own;
     int box;
     int rc;
 
@@ -512,11 +525,8 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
         return GMK_CHAN_CLOSED;
     if (c->kind != GMKI_CHAN_USER)
         return GMK_E_INVALID;
-    have = gmk_load_acq(&c->errors, GMK_DEV); /* sync: chan.errors */
+    have = box_of(a, r, c, &own);
     if (have != 0) {
-        gmki_chan_t *b = gmki_chan_get(r, have);
-        bool own = b != NULL && gmki_chan_sub(b, 0)->module == a->obs.module;
-
         if (!own || fn != NULL)
             return GMK_CHAN_ALREADY_BOUND;
         box_bind(r, c, id, have, 0);
