@@ -89,8 +89,8 @@ GMK_TEST(sched_lq_spills_to_arena_when_all_is_full_and_comes_back)
     gmk_test_assert_eq(queued(&rig.s.overflow), 2);
     gmk_test_assert_eq(q->spill.count, 50);
     gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_SPILLED), 50);
-    while (gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) ||
-           gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c) || gmki_gather(&rig.a, 4) != 0) {
+    while (gmk_lq_pop_newest(&q->stack, &c) ||
+           gmk_lq_pop_oldest(&q->fifo, &c) || gmki_gather(&rig.a, 4) != 0) {
         if (c.task.type != 1)
             continue;
         seen |= 1ull << c.task.meta0;

@@ -120,10 +120,10 @@ GMK_TEST(sched_rq_gather_takes_overflow_before_ready_queue)
     gmk_test_assert_eq(push(GMK_PRIO_CRITICAL, 1), 1);
     gmk_test_assert_eq(gmk_cells_push(&o->ring, o->cells, &c, 1, GMK_DEV), 1);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 1);
-    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, rig.a.wq->fifo_cells, &c));
+    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, &c));
     gmk_test_assert_eq(c.task.meta0, 7);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 1);
-    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, rig.a.wq->fifo_cells, &c));
+    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, &c));
     gmk_test_assert_eq(c.task.meta0, 1);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 0);
     rig_end(&rig);
