@@ -228,8 +228,7 @@ static int on_leaf(gmk_ctx_t *ctx)
 
 static gmk_handler_reg_t handlers[] = {{.type = GATE, .fn = on_gate, .name = "gate"},
                                        {.type = LEAF, .fn = on_leaf, .name = "leaf"}};
-static gmk_module_t module = {
-    .name = "rq", .handlers = handlers, .n_handlers = 2, .user = &load};
+static gmk_module_t module = {.name = "rq", .handlers = handlers, .n_handlers = 2, .user = &load};
 
 /* SC-1. A flood of critical tasks lets one of low priority through within a round of batches. */
 GMK_TEST(sched_rq_all_priorities_progress_under_flood)

@@ -39,9 +39,9 @@ GMK_STATIC_ASSERT(sizeof(gmk_task_t) == 48, "the task record is 48 bytes on ever
 /* Priorities, 0 the most urgent. A zeroed task is GMK_PRIO_CRITICAL. */
 enum { GMK_PRIO_CRITICAL = 0, GMK_PRIO_HIGH = 1, GMK_PRIO_NORMAL = 2, GMK_PRIO_LOW = 3 };
 #define GMK_N_PRIO 4
-#define GMK_PRIORITY(flags) ((uint32_t)((flags) & GMK_TF_PRIORITY_MASK))
+#define GMK_PRIORITY(flags) ((uint32_t)((flags)&GMK_TF_PRIORITY_MASK))
 #define GMK_SET_PRIORITY(flags, p)                                                                 \
-    ((uint16_t)(((flags) & ~GMK_TF_PRIORITY_MASK) | ((uint32_t)(p) & GMK_TF_PRIORITY_MASK)))
+    ((uint16_t)(((flags) & ~GMK_TF_PRIORITY_MASK) | ((uint32_t)(p)&GMK_TF_PRIORITY_MASK)))
 
 /* System message types; user types are 1..239. */
 #define GMK_TYPE_ANY 0u

@@ -180,8 +180,8 @@ static uint32_t lose_worker(gmki_kernel_t *k, gmki_agent_t *a, uint32_t w)
     uint32_t n = lose_queue(a, &q->shared) + lose_queue(a, &q->inbox);
     gmk_cell_t c;
 
-    while (gmk_lq_pop_oldest(&q->fifo, &c) ||
-           gmk_lq_pop_oldest(&q->stack, &c) || gmki_spill_take(owner, &c))
+    while (gmk_lq_pop_oldest(&q->fifo, &c) || gmk_lq_pop_oldest(&q->stack, &c) ||
+           gmki_spill_take(owner, &c))
         if (is_work(&c)) {
             gmki_lose(a, &c, GMK_ERR_CLOSED);
             n++;

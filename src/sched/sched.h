@@ -46,7 +46,7 @@ typedef struct gmki_spill {
 typedef struct gmki_wq {
     /* The owner's own. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_lq_t stack; /* spawned tasks, run newest first */
-    gmk_lq_t fifo; /* yields, activations, gathered and stolen tasks */
+    gmk_lq_t fifo;      /* yields, activations, gathered and stolen tasks */
     uint32_t spawn_to;  /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
     uint32_t limit;     /* of stack + fifo, for ordinary tasks: the yield watermark */
     uint32_t cap;       /* of stack + fifo */
@@ -147,9 +147,9 @@ struct gmki_agent {
     uint32_t time_in; /* a worker's handler calls until one is timed, that one included */
     uint32_t edge_in; /* time_in at the last batch edge */
     /* What the running handler asked for; set by the worker floor. */
-    bool yielded;          /* set by a yield, cleared when it is honoured */
-    bool timed;            /* a call of this batch was timed */
-    uint32_t priority;     /* of the current task; GMK_N_PRIO: none, so spawns are shared */
+    bool yielded;      /* set by a yield, cleared when it is honoured */
+    bool timed;        /* a call of this batch was timed */
+    uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
     /* The latest head that a spawn was checked by, with this priority, and the counter of its
      * tenant's accepted tasks; null: none. */
     uint64_t spawn_head;
