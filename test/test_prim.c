@@ -439,7 +439,7 @@ typedef struct credit_bed {
 } credit_bed_t;
 
 /* A position whose low half is about to wrap. */
-#define CREDIT_WRAP(laps) (((uint64_t)1 << 32) - (uint64_t)(laps) * CREDIT_CAP)
+#define CREDIT_WRAP(laps) (((uint64_t)1 << 32) - (uint64_t)(laps)*CREDIT_CAP)
 
 static void credit_bed_setup(credit_bed_t *bed, uint64_t start)
 {
@@ -707,7 +707,8 @@ GMK_TEST(prim_credit_broadcast_exactly_once_when_owners_give) { credit_broadcast
 enum { LQ_CAP = 8, LQ_RING_CAP = 4, LQ_TURN = 12345 };
 
 typedef struct lq_bed {
-    gmk_cell_t cells[LQ_CAP];
+    gmk_cell_t cells[LQ_CAP + 1];
+    gmk_cell_t *order[LQ_CAP];
     gmk_cell_t ring_cells[LQ_RING_CAP];
     gmk_mpmc_t ring;
     gmk_lq_t q;
@@ -715,17 +716,19 @@ typedef struct lq_bed {
     uint64_t ring_model[LQ_RING_CAP];
     uint32_t n, ring_n;
     uint64_t next;
+    const gmk_cell_t *taken; /* the last one, in place */
+    uint64_t taken_id;
     uint32_t bad;
 } lq_bed_t;
 
 static void lq_bed_setup(lq_bed_t *b, uint32_t start)
 {
     gmk_hal_memset(b, 0, sizeof *b);
-    gmk_lq_setup(&b->q, LQ_CAP, start);
+    gmk_lq_setup(&b->q, b->cells, b->order, LQ_CAP, start);
     gmk_mpmc_setup(&b->ring, LQ_RING_CAP, 0u - 2 * LQ_RING_CAP);
     for (uint32_t i = 0; i < LQ_RING_CAP; i++)
         b->ring_cells[i].turn = 0u - 2 * LQ_RING_CAP;
-    for (uint32_t i = 0; i < LQ_CAP; i++)
+    for (uint32_t i = 0; i <= LQ_CAP; i++)
         b->cells[i].turn = LQ_TURN;
 }
 
@@ -762,8 +765,7 @@ static void lq_push(lq_bed_t *b, bool newest)
 {
     uint64_t id = ++b->next;
     gmk_cell_t c = lq_cell(id);
-    bool ok =
-        newest ? gmk_lq_push_newest(&b->q, b->cells, &c) : gmk_lq_push_oldest(&b->q, b->cells, &c);
+    bool ok = newest ? gmk_lq_push_newest(&b->q, &c) : gmk_lq_push_oldest(&b->q, &c);
 
     b->bad += ok != (b->n < LQ_CAP);
     if (!ok)
@@ -776,16 +778,28 @@ static void lq_push(lq_bed_t *b, bool newest)
     b->n++;
 }
 
+/* Every other cell from the oldest end is copied out, the rest are taken in place; what was
+ * taken last must stand whatever was pushed since. */
 static void lq_pop(lq_bed_t *b, bool newest)
 {
-    gmk_cell_t c;
-    bool ok =
-        newest ? gmk_lq_pop_newest(&b->q, b->cells, &c) : gmk_lq_pop_oldest(&b->q, b->cells, &c);
+    bool copy = !newest && b->next % 2 == 0;
+    gmk_cell_t out;
+    gmk_cell_t *c = NULL;
 
-    b->bad += ok != (b->n != 0);
-    if (!ok)
+    if (!copy)
+        b->bad += b->taken != NULL && !lq_cell_is(b->taken, b->taken_id);
+    if (!copy)
+        c = newest ? gmk_lq_take_newest(&b->q) : gmk_lq_take_oldest(&b->q);
+    else if (gmk_lq_pop_oldest(&b->q, &out))
+        c = &out;
+    b->bad += (c != NULL) != (b->n != 0);
+    if (c == NULL)
         return;
-    b->bad += !lq_cell_is(&c, b->model[newest ? b->n - 1 : 0]);
+    b->bad += !lq_cell_is(c, b->model[newest ? b->n - 1 : 0]);
+    if (!copy) {
+        b->taken = c;
+        b->taken_id = b->model[newest ? b->n - 1 : 0];
+    }
     if (!newest)
         lq_drop_front(b->model, b->n, 1);
     b->n--;
@@ -794,7 +808,7 @@ static void lq_pop(lq_bed_t *b, bool newest)
 static void lq_move(lq_bed_t *b, uint32_t want)
 {
     uint32_t most = gmk_min32(gmk_min32(want, b->n), LQ_RING_CAP - b->ring_n);
-    uint32_t k = gmk_lq_move_oldest(&b->q, b->cells, &b->ring, b->ring_cells, want);
+    uint32_t k = gmk_lq_move_oldest(&b->q, &b->ring, b->ring_cells, want);
 
     b->bad += k != most;
     for (uint32_t i = 0; i < most; i++)
@@ -837,8 +851,48 @@ GMK_TEST(prim_lq_random_operations_match_model)
             b.bad += gmk_lq_count(&b.q) != b.n || gmk_lq_room(&b.q) != LQ_CAP - b.n;
         }
         gmk_test_assert_eq(b.bad, 0);
-        for (uint32_t i = 0; i < LQ_CAP; i++)
+        for (uint32_t i = 0; i <= LQ_CAP; i++)
             gmk_test_assert_eq(b.cells[i].turn, LQ_TURN);
+    }
+}
+
+/* Each cell has one place: in the queue, free in it, or spare. */
+GMK_TEST(prim_lq_every_cell_is_named_once_whatever_was_done)
+{
+    static lq_bed_t b;
+    uint64_t rand = gmk_test_seed();
+
+    lq_bed_setup(&b, 0u - 5);
+    for (uint32_t i = 0; i < 500; i++) {
+        uint32_t named = 1u << (b.q.spare - b.cells);
+
+        for (uint32_t k = 0; k < LQ_CAP; k++)
+            named |= 1u << (b.order[k] - b.cells);
+        gmk_test_assert_eq(named, (1u << (LQ_CAP + 1)) - 1);
+        if (rand_below(&rand, 2) == 0)
+            lq_push(&b, rand_below(&rand, 4) != 0);
+        else
+            lq_pop(&b, rand_below(&rand, 2) == 0);
+    }
+    gmk_test_assert_eq(b.bad, 0);
+}
+
+GMK_TEST(prim_lq_taken_cell_stands_while_the_queue_fills)
+{
+    static lq_bed_t b;
+    gmk_cell_t *c;
+
+    for (uint32_t newest = 0; newest < 2; newest++) {
+        lq_bed_setup(&b, 0);
+        lq_push(&b, true);
+        c = newest ? gmk_lq_take_newest(&b.q) : gmk_lq_take_oldest(&b.q);
+        b.n = 0;
+        for (uint32_t i = 0; i < LQ_CAP + 1; i++) /* the last one is refused */
+            lq_push(&b, true);
+        gmk_test_assert(c != NULL && lq_cell_is(c, 1));
+        for (uint32_t i = 0; i < LQ_CAP; i++)
+            lq_pop(&b, false);
+        gmk_test_assert_eq(b.bad, 0);
     }
 }
 
@@ -848,35 +902,40 @@ GMK_TEST(prim_lq_pop_empty_and_push_full_fail)
     gmk_cell_t c = lq_cell(1), out = lq_cell(2);
 
     lq_bed_setup(&b, 0);
-    gmk_test_assert(!gmk_lq_pop_newest(&b.q, b.cells, &out));
-    gmk_test_assert(!gmk_lq_pop_oldest(&b.q, b.cells, &out));
+    gmk_test_assert(gmk_lq_take_newest(&b.q) == NULL);
+    gmk_test_assert(gmk_lq_take_oldest(&b.q) == NULL);
+    gmk_test_assert(!gmk_lq_pop_oldest(&b.q, &out));
     gmk_test_assert(lq_cell_is(&out, 2));
-    gmk_test_assert(gmk_lq_move_oldest(&b.q, b.cells, &b.ring, b.ring_cells, 4) == 0);
+    gmk_test_assert(gmk_lq_move_oldest(&b.q, &b.ring, b.ring_cells, 4) == 0);
     for (uint32_t i = 0; i < LQ_CAP; i++)
-        gmk_test_assert(gmk_lq_push_newest(&b.q, b.cells, &c));
-    gmk_test_assert(!gmk_lq_push_newest(&b.q, b.cells, &out));
-    gmk_test_assert(!gmk_lq_push_oldest(&b.q, b.cells, &out));
+        gmk_test_assert(gmk_lq_push_newest(&b.q, &c));
+    gmk_test_assert(!gmk_lq_push_newest(&b.q, &out));
+    gmk_test_assert(!gmk_lq_push_oldest(&b.q, &out));
     gmk_test_assert_eq(gmk_lq_count(&b.q), LQ_CAP);
 }
 
-GMK_TEST(prim_lq_zeroed_memory_with_mask_is_an_empty_queue)
+GMK_TEST(prim_lq_capacity_of_one_works)
 {
-    static gmk_cell_t cells[1];
-    gmk_lq_t q = {0, 0, 0}; /* a capacity of one */
-    gmk_cell_t c = lq_cell(9), out;
+    static gmk_cell_t cells[2];
+    gmk_cell_t *order[1];
+    gmk_lq_t q;
+    gmk_cell_t c = lq_cell(9);
+    const gmk_cell_t *out;
 
-    gmk_test_assert(gmk_lq_push_oldest(&q, cells, &c));
+    gmk_lq_setup(&q, cells, order, 1, 0);
+    gmk_test_assert(gmk_lq_push_oldest(&q, &c));
     gmk_test_assert_eq(q.oldest, UINT32_MAX);
-    gmk_test_assert(!gmk_lq_push_newest(&q, cells, &c));
-    gmk_test_assert(gmk_lq_pop_newest(&q, cells, &out));
-    gmk_test_assert(lq_cell_is(&out, 9));
+    gmk_test_assert(!gmk_lq_push_newest(&q, &c));
+    out = gmk_lq_take_newest(&q);
+    gmk_test_assert(out != NULL && lq_cell_is(out, 9));
     gmk_test_assert_eq(gmk_lq_count(&q), 0);
 }
 
 enum { STEAL_THIEVES = 2 };
 
 typedef struct steal_bed {
-    gmk_cell_t cells[LQ_CAP], ring_cells[LQ_RING_CAP];
+    gmk_cell_t cells[LQ_CAP + 1], ring_cells[LQ_RING_CAP];
+    gmk_cell_t *order[LQ_CAP];
     gmk_mpmc_t ring;
     gmk_a64_t sum; /* of the ids that thieves took */
     gmk_a32_t stop;
@@ -911,7 +970,7 @@ GMK_TEST(prim_lq_move_oldest_feeds_thieves_exactly_once)
     uint32_t started = 0;
 
     gmk_hal_memset(&b, 0, sizeof b);
-    gmk_lq_setup(&q, LQ_CAP, 0u - 100);
+    gmk_lq_setup(&q, b.cells, b.order, LQ_CAP, 0u - 100);
     gmk_mpmc_setup(&b.ring, LQ_RING_CAP, 0);
     for (uint32_t i = 0; i < STEAL_THIEVES; i++)
         started += gmk_hal_cpu_start(&threads[i], GMK_HAL_ANY_CPU, steal, &b) == 0;
@@ -919,14 +978,14 @@ GMK_TEST(prim_lq_move_oldest_feeds_thieves_exactly_once)
     for (uint64_t id = 1; id <= n; id++) {
         c = lq_cell(id);
         want += id;
-        while (!gmk_lq_push_newest(&q, b.cells, &c)) {
-            gmk_cell_t mine;
-            gmk_lq_move_oldest(&q, b.cells, &b.ring, b.ring_cells, LQ_CAP / 2);
-            if (gmk_lq_pop_newest(&q, b.cells, &mine))
-                own += mine.task.meta0;
+        while (!gmk_lq_push_newest(&q, &c)) {
+            const gmk_cell_t *mine;
+            gmk_lq_move_oldest(&q, &b.ring, b.ring_cells, LQ_CAP / 2);
+            if ((mine = gmk_lq_take_newest(&q)) != NULL)
+                own += mine->task.meta0;
         }
     }
-    while (gmk_lq_pop_oldest(&q, b.cells, &c))
+    while (gmk_lq_pop_oldest(&q, &c))
         own += c.task.meta0;
     gmk_store_rel(&b.stop, 1, GMK_DEV); /* sync: test.stop */
     for (uint32_t i = 0; i < started; i++)

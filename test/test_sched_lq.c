@@ -12,7 +12,7 @@ static int spawn(uint32_t prio, uint64_t n)
 {
     gmk_task_t t = kit_task(1, prio, n);
 
-    return gmki_spawn(&rig.a, &t);
+    return gmki_spawn_again(&rig.a, &t) ? (int)GMK_OK : gmki_spawn(&rig.a, &t);
 }
 
 static uint32_t queued(const gmki_queue_t *q) { return gmk_mpmc_count(&q->ring, GMK_DEV); }
@@ -59,10 +59,62 @@ GMK_TEST(sched_lq_yields_fill_the_reserve_then_overflow)
     rig_end(&rig);
 }
 
+/* A spawn that is alike the last one takes a short way, which must know each thing that the long
+ * one looks at: the priority of the parent, the task's own head, the watermark. */
+GMK_TEST(sched_lq_alike_spawns_are_checked_anew_when_something_changes)
+{
+    gmk_task_t t = kit_task(1, GMK_PRIO_LOW, 0);
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16, .rq_slots = 16}));
+    gmki_set_priority(&rig.a, GMK_PRIO_NORMAL);
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t)); /* nothing is known yet */
+    gmk_test_assert_eq(gmki_spawn(&rig.a, &t), GMK_OK);
+    gmk_test_assert(gmki_spawn_again(&rig.a, &t));
+    gmk_test_assert_eq(gmki_local_count(rig.a.wq), 2);
+    t.flags |= GMK_TF_IDEMPOTENT;
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+    t.flags &= (uint16_t)~GMK_TF_IDEMPOTENT;
+    t.tenant = 1;
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+    t.tenant = 0;
+    gmk_test_assert(gmki_spawn_again(&rig.a, &t));
+    gmki_set_priority(&rig.a, GMK_N_PRIO); /* every spawn is more urgent than no parent */
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+    gmk_test_assert_eq(gmki_spawn(&rig.a, &t), GMK_OK);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_LOW]), 1);
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+    gmki_set_priority(&rig.a, GMK_PRIO_LOW);
+    for (uint32_t i = 0; i < 9; i++)
+        gmk_test_assert_eq(spawn(GMK_PRIO_LOW, i), GMK_OK);
+    gmk_test_assert_eq(gmki_local_count(rig.a.wq), 12);
+    gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_ACCEPTED), 13);
+    rig_end(&rig);
+}
+
+/* Runtime flags are not the caller's: they never get by on the short way. */
+GMK_TEST(sched_lq_alike_spawns_keep_no_runtime_flag)
+{
+    gmk_task_t t = kit_task(1, GMK_PRIO_LOW, 0);
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16}));
+    q = rig.a.wq;
+    gmki_set_priority(&rig.a, GMK_PRIO_LOW);
+    t.flags |= GMK_TF_ACTIVATION | GMK_TF_CHANNEL_MSG;
+    for (uint32_t i = 0; i < 3; i++) {
+        gmk_test_assert(!gmki_spawn_again(&rig.a, &t));
+        gmk_test_assert_eq(gmki_spawn(&rig.a, &t), GMK_OK);
+    }
+    for (uint32_t p = q->stack.oldest; p != q->stack.newest; p++)
+        gmk_test_assert_eq(gmk_lq_at(&q->stack, p)->task.flags, GMK_PRIO_LOW);
+    rig_end(&rig);
+}
+
 GMK_TEST(sched_lq_more_urgent_spawn_goes_to_ready_queue)
 {
     GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16}));
-    rig.a.priority = GMK_PRIO_NORMAL;
+    gmki_set_priority(&rig.a, GMK_PRIO_NORMAL);
     gmk_test_assert_eq(spawn(GMK_PRIO_HIGH, 1), GMK_OK);
     gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_HIGH]), 1);
     gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 2), GMK_OK);
@@ -89,8 +141,8 @@ GMK_TEST(sched_lq_spills_to_arena_when_all_is_full_and_comes_back)
     gmk_test_assert_eq(queued(&rig.s.overflow), 2);
     gmk_test_assert_eq(q->spill.count, 50);
     gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TASKS_SPILLED), 50);
-    while (gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) ||
-           gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c) || gmki_gather(&rig.a, 4) != 0) {
+    while (gmk_lq_pop_oldest(&q->stack, &c) || gmk_lq_pop_oldest(&q->fifo, &c) ||
+           gmki_gather(&rig.a, 4) != 0) {
         if (c.task.type != 1)
             continue;
         seen |= 1ull << c.task.meta0;
@@ -159,8 +211,10 @@ GMK_TEST(sched_lq_share_moves_half_of_the_oldest)
 
     GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 32, .n_workers = 2}));
     q = rig.a.wq;
-    for (uint32_t i = 0; i < 10; i++)
-        gmk_test_assert_eq(spawn(0, i), GMK_OK);
+    for (uint32_t i = 0; i < 10; i++) {
+        c = kit_cell(0, i);
+        gmk_test_assert(gmk_lq_push_newest(&q->stack, &c));
+    }
     gmki_share(&rig.a, 2);
     gmk_test_assert_eq(queued(&q->shared), 5);
     gmk_test_assert_eq(gmk_lq_count(&q->stack), 5);
@@ -335,10 +389,8 @@ static gmk_handler_reg_t handlers[] = {
     {.type = MEET, .fn = on_meet},       {.type = BOUND, .fn = on_bound},
     {.type = MANY, .fn = on_pair},       {.type = BOUND_ROOT, .fn = on_bound_root},
 };
-static gmk_module_t module = {.name = "lq",
-                              .handlers = handlers,
-                              .n_handlers = GMK_ARRAY_LEN(handlers),
-                              .user = &load};
+static gmk_module_t module = {
+    .name = "lq", .handlers = handlers, .n_handlers = GMK_ARRAY_LEN(handlers), .user = &load};
 
 static bool begin(const gmk_boot_cfg_t *cfg)
 {
@@ -634,11 +686,8 @@ static int sink_init(gmk_ctx_t *ctx)
     return rc < 0 ? rc : gmk_chan_sub_worker(ctx, (uint32_t)id, 1);
 }
 
-static gmk_module_t sink = {.name = "sink",
-                            .handlers = sink_handlers,
-                            .n_handlers = 1,
-                            .init = sink_init,
-                            .user = &load};
+static gmk_module_t sink = {
+    .name = "sink", .handlers = sink_handlers, .n_handlers = 1, .init = sink_init, .user = &load};
 
 static int on_gate(gmk_ctx_t *ctx)
 {

@@ -120,10 +120,10 @@ GMK_TEST(sched_rq_gather_takes_overflow_before_ready_queue)
     gmk_test_assert_eq(push(GMK_PRIO_CRITICAL, 1), 1);
     gmk_test_assert_eq(gmk_cells_push(&o->ring, o->cells, &c, 1, GMK_DEV), 1);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 1);
-    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, rig.a.wq->fifo_cells, &c));
+    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, &c));
     gmk_test_assert_eq(c.task.meta0, 7);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 1);
-    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, rig.a.wq->fifo_cells, &c));
+    GMK_REQUIRE(gmk_lq_pop_oldest(&rig.a.wq->fifo, &c));
     gmk_test_assert_eq(c.task.meta0, 1);
     gmk_test_assert_eq(gmki_gather(&rig.a, 8), 0);
     rig_end(&rig);
@@ -228,8 +228,7 @@ static int on_leaf(gmk_ctx_t *ctx)
 
 static gmk_handler_reg_t handlers[] = {{.type = GATE, .fn = on_gate, .name = "gate"},
                                        {.type = LEAF, .fn = on_leaf, .name = "leaf"}};
-static gmk_module_t module = {
-    .name = "rq", .handlers = handlers, .n_handlers = 2, .user = &load};
+static gmk_module_t module = {.name = "rq", .handlers = handlers, .n_handlers = 2, .user = &load};
 
 /* SC-1. A flood of critical tasks lets one of low priority through within a round of batches. */
 GMK_TEST(sched_rq_all_priorities_progress_under_flood)

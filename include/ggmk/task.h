@@ -39,9 +39,9 @@ GMK_STATIC_ASSERT(sizeof(gmk_task_t) == 48, "the task record is 48 bytes on ever
 /* Priorities, 0 the most urgent. A zeroed task is GMK_PRIO_CRITICAL. */
 enum { GMK_PRIO_CRITICAL = 0, GMK_PRIO_HIGH = 1, GMK_PRIO_NORMAL = 2, GMK_PRIO_LOW = 3 };
 #define GMK_N_PRIO 4
-#define GMK_PRIORITY(flags) ((uint32_t)((flags) & GMK_TF_PRIORITY_MASK))
+#define GMK_PRIORITY(flags) ((uint32_t)((flags)&GMK_TF_PRIORITY_MASK))
 #define GMK_SET_PRIORITY(flags, p)                                                                 \
-    ((uint16_t)(((flags) & ~GMK_TF_PRIORITY_MASK) | ((uint32_t)(p) & GMK_TF_PRIORITY_MASK)))
+    ((uint16_t)(((flags) & ~GMK_TF_PRIORITY_MASK) | ((uint32_t)(p)&GMK_TF_PRIORITY_MASK)))
 
 /* System message types; user types are 1..239. */
 #define GMK_TYPE_ANY 0u
@@ -89,35 +89,32 @@ GMK_FN void gmk_task_set_word(gmk_task_t *t, uint32_t i, uint64_t w)
     __builtin_memcpy((char *)t + (size_t)8 * i, &w, 8);
 }
 
-/* As gmk_cell_copy for a cell that this processor has just written by gmk_cell_write:
- * word by word, so that each load is served from its store. */
-GMK_FN void gmk_cell_copy_fresh(gmk_cell_t *to, const gmk_cell_t *from)
+/* A task's first word: type, flags, tenant. */
+GMK_FN uint64_t gmk_task_head(uint32_t type, uint32_t flags, uint32_t tenant)
 {
-    to->sub = from->sub;
-    to->retries = from->retries;
-    to->chan_seq = from->chan_seq;
-    gmk_task_set_word(&to->task, 0, gmk_task_word(&from->task, 0));
-    gmk_task_set_word(&to->task, 1, gmk_task_word(&from->task, 1));
-    gmk_task_set_word(&to->task, 2, gmk_task_word(&from->task, 2));
-    gmk_task_set_word(&to->task, 3, gmk_task_word(&from->task, 3));
-    gmk_task_set_word(&to->task, 4, gmk_task_word(&from->task, 4));
-    gmk_task_set_word(&to->task, 5, gmk_task_word(&from->task, 5));
+    return type | (uint64_t)flags << 32 | (uint64_t)tenant << 48;
 }
 
-/* Writes direct task t into a cell, word by word: seq and flags as given, channel,
- * yield count and what stands beside the task zero. */
-GMK_FN void gmk_cell_write(gmk_cell_t *to, const gmk_task_t *t, uint32_t flags, uint32_t seq)
+/* Writes direct task t into a cell, word by word, so that a load of any of them is served
+ * from its store: head and seq as given, channel, yield count and what stands beside the
+ * task zero. */
+GMK_FN void gmk_cell_write_as(gmk_cell_t *to, const gmk_task_t *t, uint64_t head, uint32_t seq)
 {
     to->sub = 0;
     to->retries = 0;
     to->chan_seq = 0;
-    gmk_task_set_word(&to->task, 0,
-                      t->type | (uint64_t)flags << 32 | (uint64_t)t->tenant << 48);
+    gmk_task_set_word(&to->task, 0, head);
     gmk_task_set_word(&to->task, 1, (uint64_t)seq << 32);
     gmk_task_set_word(&to->task, 2, t->payload_ptr);
     gmk_task_set_word(&to->task, 3, t->payload_len);
     gmk_task_set_word(&to->task, 4, t->meta0);
     gmk_task_set_word(&to->task, 5, t->meta1);
+}
+
+/* The same with the task's own head, but for its flags. */
+GMK_FN void gmk_cell_write(gmk_cell_t *to, const gmk_task_t *t, uint32_t flags, uint32_t seq)
+{
+    gmk_cell_write_as(to, t, gmk_task_head(t->type, flags & 0xffff, t->tenant), seq);
 }
 
 #endif

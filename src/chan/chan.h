@@ -49,7 +49,6 @@ typedef struct gmki_group {
     uint32_t next_sub; /* where the next turn begins; 0: at the first */
     uint32_t away;     /* messages yielded or waiting for a back-off: resume has room for all */
     gmk_lq_t outbox;
-    gmk_cell_t *outbox_cells;
     gmki_queue_t resume; /* yielded and returned messages: many put, the holder takes */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t stalled; /* the token waits for a return */
 } gmki_group_t;

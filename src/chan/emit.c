@@ -418,7 +418,7 @@ int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const g
     gmki_stamp(a, &cell, t);
     cell.task.channel = id;
     cell.task.flags |= GMK_TF_CHANNEL_MSG;
-    if (!gmk_lq_push_newest(&g->outbox, g->outbox_cells, &cell))
+    if (!gmk_lq_push_newest(&g->outbox, &cell))
         return GMK_CHAN_FULL;
     gmki_accept(a, t->tenant, 1);
     gmki_count(&a->obs, t->tenant, GMK_METRIC_OUTBOX_PARKED, 1);
@@ -430,7 +430,7 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
     gmk_lq_t *box = &g->outbox;
 
     while (gmk_lq_count(box) != 0) {
-        const gmk_cell_t *cell = &g->outbox_cells[box->oldest & box->mask];
+        const gmk_cell_t *cell = gmk_lq_at(box, box->oldest);
         gmki_chan_t *c = gmki_chan_get(r, cell->task.channel);
 
         uint32_t k = c != NULL ? gmki_chan_push_cells(a, c, cell, 1) : 0;
@@ -448,7 +448,7 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
 
 bool gmki_group_wait(gmki_agent_t *a, gmki_group_t *g, gmki_chan_t *full_chan, uint32_t seen)
 {
-    const gmk_cell_t *cell = &g->outbox_cells[g->outbox.oldest & g->outbox.mask];
+    const gmk_cell_t *cell = gmk_lq_at(&g->outbox, g->outbox.oldest);
     uint32_t spare = GMK_PRIORITY(cell->task.flags) == 0 ? 0 : full_chan->spare;
     uint32_t at = GMK_CHAN_INDEX(gmki_chan_id(full_chan));
     uint64_t bit = 1ull << g->module;

@@ -367,7 +367,7 @@ void gmki_chan_reg_fini(gmk_chan_reg_t *r)
         gmk_hal_free(r->subs[i]);
     for (uint32_t i = 0; i < r->n_groups; i++) {
         gmki_queue_fini(&r->groups[i]->resume);
-        gmk_hal_free(r->groups[i]->outbox_cells);
+        gmki_lq_fini(&r->groups[i]->outbox);
         gmk_hal_free(r->groups[i]);
     }
     r->n_groups = 0;

@@ -17,11 +17,9 @@ static gmki_group_t *group_new(gmk_chan_reg_t *r, bool extra)
     g->index = r->n_groups;
     g->extra = extra;
     if (!extra) {
-        g->outbox_cells = gmk_hal_calloc(GMK_GROUP_OUTBOX_CAP, sizeof(gmk_cell_t));
-        gmk_lq_setup(&g->outbox, GMK_GROUP_OUTBOX_CAP, 0);
-        if (g->outbox_cells == NULL ||
+        if (gmki_lq_init(&g->outbox, GMK_GROUP_OUTBOX_CAP) != GMK_OK ||
             gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
-            gmk_hal_free(g->outbox_cells);
+            gmki_lq_fini(&g->outbox);
             gmk_hal_free(g);
             return NULL;
         }

@@ -27,12 +27,12 @@ static uint64_t in_queue(const gmki_queue_t *q)
     return work;
 }
 
-static uint64_t in_local(const gmk_lq_t *lq, const gmk_cell_t *cells)
+static uint64_t in_local(const gmk_lq_t *lq)
 {
     uint64_t work = 0;
 
     for (uint32_t p = lq->oldest; p != lq->newest; p++)
-        work += is_work(&cells[p & lq->mask]);
+        work += is_work(gmk_lq_at(lq, p));
     return work;
 }
 
@@ -43,7 +43,7 @@ static uint64_t in_workers(const gmk_sched_t *s)
     for (uint32_t w = 0; w < s->n_workers; w++) {
         const gmki_wq_t *q = &s->wq[w];
 
-        n += in_local(&q->stack, q->stack_cells) + in_local(&q->fifo, q->fifo_cells);
+        n += in_local(&q->stack) + in_local(&q->fifo);
         n += in_queue(&q->shared) + in_queue(&q->inbox);
         for (const gmki_spill_block_t *b = q->spill.first; b != NULL; b = b->next)
             for (uint32_t i = b->head; i < b->tail; i++)
@@ -84,7 +84,7 @@ static uint32_t waits_for(const gmk_chan_reg_t *r, uint32_t m)
 
     if (gmk_lq_count(&g->outbox) == 0)
         return GMK_MAX_MODULES;
-    c = gmki_chan_get(r, g->outbox_cells[g->outbox.oldest & g->outbox.mask].task.channel);
+    c = gmki_chan_get(r, gmk_lq_at(&g->outbox, g->outbox.oldest)->task.channel);
     s = c != NULL ? gmki_chan_slow_sub(c) : NULL;
     return s != NULL ? s->module : GMK_MAX_MODULES;
 }
@@ -180,8 +180,8 @@ static uint32_t lose_worker(gmki_kernel_t *k, gmki_agent_t *a, uint32_t w)
     uint32_t n = lose_queue(a, &q->shared) + lose_queue(a, &q->inbox);
     gmk_cell_t c;
 
-    while (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c) ||
-           gmk_lq_pop_oldest(&q->stack, q->stack_cells, &c) || gmki_spill_take(owner, &c))
+    while (gmk_lq_pop_oldest(&q->fifo, &c) || gmk_lq_pop_oldest(&q->stack, &c) ||
+           gmki_spill_take(owner, &c))
         if (is_work(&c)) {
             gmki_lose(a, &c, GMK_ERR_CLOSED);
             n++;
@@ -197,7 +197,7 @@ static uint32_t lose_group(gmki_agent_t *a, gmki_group_t *g)
     if (g->extra)
         return 0;
     n += lose_queue(a, &g->resume);
-    while (gmk_lq_pop_oldest(&g->outbox, g->outbox_cells, &c)) {
+    while (gmk_lq_pop_oldest(&g->outbox, &c)) {
         gmki_lose(a, &c, GMK_ERR_CLOSED);
         n++;
     }

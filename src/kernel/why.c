@@ -55,7 +55,7 @@ static void groups(const gmki_kernel_t *k, list_t *l)
         uint32_t back = gmk_mpmc_count(&g->resume.ring, GMK_DEV);
 
         if (waiting != 0) {
-            const gmk_cell_t *first = &g->outbox_cells[g->outbox.oldest & g->outbox.mask];
+            const gmk_cell_t *first = gmk_lq_at(&g->outbox, g->outbox.oldest);
             const gmki_chan_t *c = gmki_chan_get(r, first->task.channel);
             const gmki_sub_t *s = c != NULL ? gmki_chan_slow_sub(c) : NULL;
 

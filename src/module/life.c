@@ -13,7 +13,7 @@ static void enter_module(gmki_agent_t *a, gmk_task_t *none, const gmki_mod_reg_t
     a->obs.module = m;
     a->group = NULL;
     a->in_task = false;
-    a->priority = GMK_N_PRIO;
+    gmki_set_priority(a, GMK_N_PRIO);
 }
 
 static int call_init(gmki_agent_t *a, const gmki_mod_reg_t *r, const gmk_module_t *m)

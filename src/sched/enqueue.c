@@ -71,7 +71,7 @@ bool gmki_place_yield(gmki_agent_t *a, const gmk_cell_t *c)
     if (c->task.flags & GMK_TF_BOUND)
         return inbox_return(a, c);
     if (!GMK_FAULT(GMK_FAULT_QUEUE) && gmki_local_count(q) < q->cap &&
-        gmk_lq_push_newest(&q->fifo, q->fifo_cells, c))
+        gmk_lq_push_newest(&q->fifo, c))
         return true;
     return overflow_push(a, c) || gmki_spill_put(a, c);
 }
@@ -222,8 +222,7 @@ void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker
         gmki_wake_worker(s, worker);
         return;
     }
-    if (q != NULL && gmki_local_count(q) < q->cap &&
-        gmk_lq_push_newest(&q->fifo, q->fifo_cells, c)) {
+    if (q != NULL && gmki_local_count(q) < q->cap && gmk_lq_push_newest(&q->fifo, c)) {
         /* relaxed: a hint, as in gmki_spawn */
         if (gmki_local_count(q) > q->offer_from &&
             GMK_UNLIKELY(gmk_load_rlx(&s->idle, GMK_DEV) != 0))

@@ -58,7 +58,7 @@ void gmki_unspill(gmki_agent_t *a)
     for (uint32_t i = 0; i < SPILL_CELLS && gmki_local_count(q) < q->limit / 2; i++) {
         if (!gmki_spill_take(a, &c))
             return;
-        if (!gmk_lq_push_newest(&q->fifo, q->fifo_cells, &c))
+        if (!gmk_lq_push_newest(&q->fifo, &c))
             GMK_ASSERT(false, "half a local queue has room");
     }
 }
@@ -67,20 +67,17 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
 {
     gmki_wq_t *q = a->wq;
     gmk_lq_t *from = &q->stack;
-    gmk_cell_t *cells = q->stack_cells;
     uint32_t k;
 
     if (a->sched->n_workers == 1)
         return;
-    if (gmk_lq_count(from) < gmk_lq_count(&q->fifo)) {
+    if (gmk_lq_count(from) < gmk_lq_count(&q->fifo))
         from = &q->fifo;
-        cells = q->fifo_cells;
-    }
     /* One task left there must not keep many in here from those who are idle. */
     k = gmk_mpmc_count(&q->shared.ring, GMK_DEV);
     if (k != 0 && 4 * k > gmk_lq_count(from))
         return;
-    k = gmk_lq_move_oldest(from, cells, &q->shared.ring, q->shared.cells,
+    k = gmk_lq_move_oldest(from, &q->shared.ring, q->shared.cells,
                            (gmk_lq_count(from) + part - 1) / part);
     if (k != 0) {
         gmki_count(&a->obs, 0, GMK_METRIC_TASKS_SHARED, k);
@@ -88,11 +85,46 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
     }
 }
 
-int gmki_spawn_offer(gmki_agent_t *a)
+/* Spawns until the next look that is due anyway: before one more task stands behind the
+ * handler that runs, which may run on for long, then every eighth. */
+#define SPAWN_LOOK 8u
+
+void gmki_spawn_bound(gmki_agent_t *a)
 {
-    gmki_core_begin(a);
-    gmki_share(a, 2);
-    gmki_core_end(a);
+    gmki_wq_t *q = a->wq;
+    uint32_t have = gmki_local_count(q);
+    uint32_t room = have < q->limit ? q->limit - have : 0;
+    uint32_t look = have >= 2 ? SPAWN_LOOK : have == 0 && q->offer_from != 0;
+
+    if (a->sched->n_workers != 1)
+        room = gmk_min32(room, look);
+    q->spawn_to = q->stack.newest + room;
+}
+
+int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
+{
+    gmki_wq_t *q = a->wq;
+    uint32_t have = gmki_local_count(q);
+    gmk_cell_t *c = gmk_lq_at(&q->stack, q->stack.newest);
+
+    if (GMK_PRIORITY(t->flags) < a->priority || have >= q->limit)
+        return gmki_spawn_shared(a, t);
+    gmki_stamp(a, c, t);
+    q->stack.newest++;
+    a->spawn_row = NULL;
+    a->spawn_head = gmk_task_word(&c->task, 0);
+    if (a->spawn_head == gmk_task_word(t, 0)) /* no flag had to go */
+        a->spawn_row = &a->obs.rows[t->tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED];
+    gmki_accept(a, c->task.tenant, 1);
+    /* One short task is run here sooner than a thief could fetch it. Of more, some are
+     * offered even if nobody is idle now: this handler may run on for long.
+     * relaxed: a hint; this worker is awake and looks again before every batch */
+    if (have >= q->offer_from && (have != 0 || gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0)) {
+        gmki_core_begin(a);
+        gmki_share(a, 2);
+        gmki_core_end(a);
+    }
+    gmki_spawn_bound(a);
     return GMK_OK;
 }
 
@@ -111,8 +143,8 @@ static uint32_t fetch(gmki_wq_t *q, gmki_queue_t *from, uint32_t n, bool local)
     k = gmk_mpmc_take(&from->ring, from->cells, GMK_CELL_STRIDE, want, &pos, GMK_DEV);
     for (uint32_t i = 0; i < k; i++) {
         const gmk_cell_t *c = &from->cells[(pos + i) & from->ring.mask_c];
-        bool ok = local && gmki_is_spawned(c) ? gmk_lq_push_newest(&q->stack, q->stack_cells, c)
-                                              : gmk_lq_push_newest(&q->fifo, q->fifo_cells, c);
+        bool ok = local && gmki_is_spawned(c) ? gmk_lq_push_newest(&q->stack, c)
+                                              : gmk_lq_push_newest(&q->fifo, c);
 
         GMK_ASSERT(ok, "no more is taken than there is room");
     }

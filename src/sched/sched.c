@@ -17,6 +17,25 @@ void gmki_queue_fini(gmki_queue_t *q)
     q->cells = NULL;
 }
 
+/* The cells and, behind them, the pointers to them. */
+int gmki_lq_init(gmk_lq_t *q, uint32_t cap)
+{
+    size_t bytes = (cap + 1) * sizeof(gmk_cell_t) + cap * sizeof(gmk_cell_t *);
+    gmk_cell_t *cells = gmk_hal_calloc(1, bytes);
+
+    if (cells == NULL)
+        return GMK_ALLOC_FAIL;
+    gmk_lq_setup(q, cells, (gmk_cell_t **)(cells + cap + 1), cap, 0);
+    return GMK_OK;
+}
+
+void gmki_lq_fini(gmk_lq_t *q)
+{
+    if (q->order != NULL)
+        gmk_hal_free((gmk_cell_t *)q->order - (q->mask + 2));
+    q->order = NULL;
+}
+
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
     return gmk_pow2_ceil(value != 0 ? value : fallback);
@@ -33,12 +52,8 @@ static int wq_init(gmki_wq_t *q, const gmk_boot_cfg_t *cfg, uint32_t id)
     q->batch = 1;
     q->older_in = GMK_AGING_INTERVAL;
     q->rng = 0x9e3779b97f4a7c15ull * (id + 1);
-    q->stack_cells = gmk_hal_calloc(cap, sizeof(gmk_cell_t));
-    q->fifo_cells = gmk_hal_calloc(cap, sizeof(gmk_cell_t));
-    gmk_lq_setup(&q->stack, cap, 0);
-    gmk_lq_setup(&q->fifo, cap, 0);
     gmk_hal_park_init(&q->park);
-    if (q->stack_cells == NULL || q->fifo_cells == NULL ||
+    if (gmki_lq_init(&q->stack, cap) != GMK_OK || gmki_lq_init(&q->fifo, cap) != GMK_OK ||
         gmki_queue_init(&q->shared, gmk_min32(cap, GMK_SHARED_CAP)) != GMK_OK ||
         gmki_queue_init(&q->inbox, inbox) != GMK_OK)
         return GMK_ALLOC_FAIL;
@@ -47,8 +62,8 @@ static int wq_init(gmki_wq_t *q, const gmk_boot_cfg_t *cfg, uint32_t id)
 
 static void wq_fini(gmki_wq_t *q)
 {
-    gmk_hal_free(q->stack_cells);
-    gmk_hal_free(q->fifo_cells);
+    gmki_lq_fini(&q->stack);
+    gmki_lq_fini(&q->fifo);
     gmki_queue_fini(&q->shared);
     gmki_queue_fini(&q->inbox);
     gmk_hal_park_destroy(&q->park);

@@ -46,9 +46,8 @@ typedef struct gmki_spill {
 typedef struct gmki_wq {
     /* The owner's own. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_lq_t stack; /* spawned tasks, run newest first */
-    gmk_lq_t fifo; /* yields, activations, gathered and stolen tasks */
-    gmk_cell_t *stack_cells;
-    gmk_cell_t *fifo_cells;
+    gmk_lq_t fifo;      /* yields, activations, gathered and stolen tasks */
+    uint32_t spawn_to;  /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
     uint32_t limit;     /* of stack + fifo, for ordinary tasks: the yield watermark */
     uint32_t cap;       /* of stack + fifo */
     uint32_t older_in;  /* takes until the next look at older queues */
@@ -148,9 +147,13 @@ struct gmki_agent {
     uint32_t time_in; /* a worker's handler calls until one is timed, that one included */
     uint32_t edge_in; /* time_in at the last batch edge */
     /* What the running handler asked for; set by the worker floor. */
-    bool yielded;          /* set by a yield, cleared when it is honoured */
-    bool timed;            /* a call of this batch was timed */
-    uint32_t priority;     /* of the current task; GMK_N_PRIO: none, so spawns are shared */
+    bool yielded;      /* set by a yield, cleared when it is honoured */
+    bool timed;        /* a call of this batch was timed */
+    uint32_t priority; /* of the current task; GMK_N_PRIO: none, so spawns are shared */
+    /* The latest head that a spawn was checked by, with this priority, and the counter of its
+     * tenant's accepted tasks; null: none. */
+    uint64_t spawn_head;
+    gmk_a64_t *spawn_row;
     void *group;           /* serial group being drained, null for direct and parallel work */
     bool in_task;          /* ctx.task stands in a cell */
     uint64_t chan_gap;     /* messages lost before the current one */
@@ -175,6 +178,8 @@ enum { GMKI_HROW_COMPLETED, GMKI_HROW_FAILED, GMKI_HROW_YIELDS, GMKI_HROW_RETRIE
 /* sched.c */
 int gmki_queue_init(gmki_queue_t *q, uint32_t cap);
 void gmki_queue_fini(gmki_queue_t *q);
+int gmki_lq_init(gmk_lq_t *q, uint32_t cap);
+void gmki_lq_fini(gmk_lq_t *q); /* harmless on a zeroed one */
 int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem);
 void gmki_sched_fini(gmk_sched_t *s);
 uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns);
@@ -352,29 +357,39 @@ GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
     gmki_stamp_seq(c, t, gmki_seq(a));
 }
 
-/* Stealable work for those who are idle; ends a spawn, so that its call is a jump. */
-int gmki_spawn_offer(gmki_agent_t *a);
+/* A task that a worker's handler made, valid. Where it is read here, nothing is done yet: a
+ * fault in reading it needs no bracket. */
+int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t);
+/* Until the worker runs on, so many spawns need no look at limit, room and the idle. */
+void gmki_spawn_bound(gmki_agent_t *a);
 
-/* A task that a handler made, valid. Where it is read here, nothing is done yet: a fault in
- * reading it needs no bracket. */
-GMK_FN int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
+/* What gmk_emit does for most tasks: its head is that of the last one checked, and a cell is
+ * free. returns: false, and nothing is done, where gmki_spawn must look closer. */
+GMK_FN bool gmki_spawn_again(gmki_agent_t *a, const gmk_task_t *t)
 {
+    gmk_a64_t *row = a->spawn_row;
+    uint64_t head = gmk_task_word(t, 0);
     gmki_wq_t *q = a->wq;
-    uint32_t have = gmki_local_count(q);
+    uint32_t newest;
 
-    if (GMK_UNLIKELY(GMK_PRIORITY(t->flags) < a->priority || have >= q->limit))
-        return gmki_spawn_shared(a, t);
-    gmk_cell_write(&q->stack_cells[q->stack.newest & q->stack.mask], t,
-                   t->flags & ~(GMK_TF_RUNTIME_MASK | GMK_TF_CHANNEL_MSG), gmki_seq(a));
-    q->stack.newest++;
-    gmk_count_add(&a->obs.rows[t->tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_ACCEPTED], 1);
-    /* One short task is run here sooner than a thief could fetch it. Of more, some are
-     * offered even if nobody is idle now: this handler may run on for long.
-     * relaxed: a hint; this worker is awake and looks again before every batch */
-    if (have >= q->offer_from &&
-        GMK_UNLIKELY(gmk_load_rlx(&a->sched->idle, GMK_DEV) != 0 || have == 1 || (have & 7) == 7))
-        return gmki_spawn_offer(a);
-    return GMK_OK;
+    if (GMK_UNLIKELY(row == NULL || head != a->spawn_head))
+        return false;
+    newest = q->stack.newest;
+    if (GMK_UNLIKELY((int32_t)(newest - q->spawn_to) >= 0))
+        return false;
+    gmk_cell_write_as(gmk_lq_at(&q->stack, newest), t, head, gmki_seq(a));
+    q->stack.newest = newest + 1;
+    gmk_count_add(row, 1);
+    return true;
+}
+
+/* The current task's priority: what a spawn is compared with. */
+GMK_FN void gmki_set_priority(gmki_agent_t *a, uint32_t priority)
+{
+    if (GMK_UNLIKELY(priority != a->priority)) {
+        a->priority = priority;
+        a->spawn_row = NULL;
+    }
 }
 
 #endif

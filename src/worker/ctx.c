@@ -30,15 +30,10 @@ static GMK_NOINLINE int emit_deterministic(gmki_agent_t *a, gmk_task_t *t, uint6
     return rc;
 }
 
-int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
+static GMK_NOINLINE int emit_checked(gmki_agent_t *a, gmk_task_t *t)
 {
-    gmki_agent_t *a;
-    int rc;
+    int rc = gmki_check_task(a->sched, t);
 
-    if (GMK_UNLIKELY(ctx == NULL))
-        return GMK_E_INVALID;
-    a = ctx->agent;
-    rc = gmki_check_task(a->sched, t);
     if (GMK_UNLIKELY(rc != GMK_OK))
         return gmki_answer(a, t, rc);
     if (GMK_UNLIKELY((t->flags & GMK_TF_DETERMINISTIC) != 0))
@@ -46,6 +41,15 @@ int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
     if (GMK_LIKELY(a->wq != NULL))
         return gmki_spawn(a, t);
     return emit_host(a, t);
+}
+
+int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t)
+{
+    if (GMK_UNLIKELY(ctx == NULL))
+        return GMK_E_INVALID;
+    if (GMK_LIKELY(t != NULL && gmki_spawn_again(ctx->agent, t)))
+        return GMK_OK;
+    return emit_checked(ctx->agent, t);
 }
 
 int gmk_emit_to(gmk_ctx_t *ctx, gmk_task_t *t, uint32_t worker)

@@ -8,6 +8,7 @@
 #include "worker/worker.h"
 
 #define LINGER_LOOKS 32u
+#define RUN_LOOK 16u /* tasks between two looks at who is idle */
 
 /* A task bound to another worker, which found no room in that one's inbox. */
 static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
@@ -54,16 +55,17 @@ static uint32_t run_oldest(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
     uint32_t before = gmk_lq_count(&q->stack);
-    gmk_cell_t c;
+    gmk_cell_t *c;
     uint32_t n;
 
     if (q->oldest_in > 1) {
         q->oldest_in--;
         return 0;
     }
-    if (!gmk_lq_pop_oldest(&q->stack, q->stack_cells, &c))
+    c = gmk_lq_take_oldest(&q->stack);
+    if (c == NULL)
         return 0;
-    n = run_cell(a, k, &c, 1);
+    n = run_cell(a, k, c, 1);
     if (gmk_lq_count(&q->stack) > before)
         q->oldest_every = gmk_min32(2 * gmk_max32(q->oldest_every, 1), GMK_AGING_BACKOFF);
     else
@@ -88,9 +90,9 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
         n += run_cell(a, k, &c, 1);
     /* What was put there for others to steal, if they are as busy. */
     if (gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) != 0 &&
-        !(gmki_is_spawned(&c) && gmk_lq_push_oldest(&q->stack, q->stack_cells, &c)))
+        !(gmki_is_spawned(&c) && gmk_lq_push_oldest(&q->stack, &c)))
         n += run_cell(a, k, &c, 1);
-    if (gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
+    if (gmk_lq_pop_oldest(&q->fifo, &c))
         n += run_cell(a, k, &c, 1);
     n += run_oldest(a, k);
     if (gmki_spill_take(a, &c))
@@ -98,37 +100,101 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     return n;
 }
 
+/* Runs up to n tasks of the local queue where they stand. Of a task whose head is that of the
+ * one before, all that follows from it is known. *odd: the one taken last wants run_cell.
+ * Fewer than n, and no odd one: the queue is empty. */
+static uint32_t run_plain(gmki_agent_t *a, gmki_core_t *k, uint32_t n, gmk_cell_t **odd)
+{
+    gmki_wq_t *q = a->wq;
+    const gmki_handler_t *h = NULL;
+    gmk_a64_t *handler_row = NULL;
+    gmk_a64_t *tenant_row = NULL;
+    uint64_t last = UINT64_MAX; /* no task's: its type would not be one */
+
+    *odd = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_cell_t *c = gmk_lq_take_newest(&q->stack);
+        uint64_t head;
+        int rc;
+
+        if (c == NULL && (c = gmk_lq_take_oldest(&q->fifo)) == NULL)
+            return i;
+        head = gmk_task_word(&c->task, 0);
+        if (GMK_UNLIKELY(head != last)) {
+            uint32_t handler = k->sched.type_handler[c->task.type];
+
+            if (c->task.flags & (GMKI_TF_SPECIAL | GMK_TF_CHANNEL_MSG)) {
+                *odd = c;
+                return i;
+            }
+            h = &k->mods.handlers[handler];
+            handler_row = &a->handler_rows[handler * GMKI_HROW_WORDS + GMKI_HROW_COMPLETED];
+            tenant_row = &a->obs.rows[c->task.tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_COMPLETED];
+            gmki_enter_task(a, c, handler, h);
+            last = head;
+        }
+        a->ctx.task = &c->task;
+        if (GMK_UNLIKELY(gmk_load_acq(&h->poisoned, GMK_DEV) != 0)) { /* sync: module.poison */
+            gmki_skip_poisoned(a, k, c);
+            continue;
+        }
+        if (GMK_UNLIKELY(--a->time_in == 0))
+            rc = gmki_call_timed(a, k, c, (uint32_t)(h - k->mods.handlers));
+        else
+            rc = h->fn(&a->ctx);
+        if (GMK_UNLIKELY(rc != GMK_OK || a->yielded)) {
+            if (gmki_uncommon(a, k, c, rc) == GMKI_AGAIN)
+                (void)place_again(a, k, c);
+            continue;
+        }
+        if (GMK_UNLIKELY(c->task.flags & GMK_TF_PAYLOAD_RC))
+            gmki_drop_payload(a, &c->task);
+        gmk_count_add(handler_row, 1);
+        gmki_settle(tenant_row);
+    }
+    return n;
+}
+
+/* Behind a handler that takes long, some must be stealable: a few always, half if somebody is
+ * idle or tasks are long. relaxed: a hint; work that stays private is still run here. */
+static void offer(gmki_agent_t *a, const gmki_core_t *k, bool always)
+{
+    gmki_wq_t *q = a->wq;
+    bool idle = gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0; /* relaxed: as above */
+
+    if (gmki_local_count(q) > 1 && (always || idle))
+        gmki_share(a, idle || q->batch == 1 ? 2 : 4);
+    gmki_spawn_bound(a);
+}
+
 static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
 {
     gmki_wq_t *q = a->wq;
     /* relaxed: a setting that may take effect late */
     bool traced = gmk_load_rlx(&a->obs.cfg->max_level, GMK_DEV) >= GMK_TRACE_ALL;
-    uint32_t older_in = q->older_in;
-    gmk_cell_t c;
+    gmk_cell_t *c = NULL;
     uint32_t n = 0;
+    uint32_t ran;
 
-    /* Behind a handler that takes long, some must be stealable: a few always, half if
-     * somebody is idle or tasks are long. Once a batch is enough: one is worth little time,
-     * or has one task. relaxed: a hint; work that stays private is still run here. */
-    if (gmki_local_count(q) > 1)
-        gmki_share(a, gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0 || q->batch == 1 ? 2 : 4);
-    while (n < limit) {
-        if (GMK_UNLIKELY(--older_in == 0)) {
+    for (bool first = true; n < limit; first = false) {
+        uint32_t some = gmk_min32(gmk_min32(limit - n, RUN_LOOK), q->older_in);
+
+        if (some == 0) {
             n += run_older(a, k);
-            older_in = GMK_AGING_INTERVAL;
+            q->older_in = GMK_AGING_INTERVAL;
+            continue;
         }
-        if (!gmk_lq_pop_newest(&q->stack, q->stack_cells, &c) &&
-            !gmk_lq_pop_oldest(&q->fifo, q->fifo_cells, &c))
+        offer(a, k, first);
+        ran = run_plain(a, k, traced ? 0 : some, &c);
+        if (traced && (c = gmk_lq_take_newest(&q->stack)) == NULL)
+            c = gmk_lq_take_oldest(&q->fifo);
+        n += ran;
+        q->older_in -= ran + (c != NULL);
+        if (c != NULL)
+            n += run_cell(a, k, c, limit - gmk_min32(n, limit - 1));
+        else if (ran < some)
             break;
-        if (GMK_LIKELY((c.task.flags & GMKI_TF_SPECIAL) == 0 && c.sub == 0 && !traced)) {
-            if (gmki_dispatch_plain(a, k, &c, k->sched.type_handler[c.task.type]) == GMKI_AGAIN)
-                (void)place_again(a, k, &c);
-            n++;
-        } else {
-            n += run_cell(a, k, &c, limit - gmk_min32(n, limit - 1));
-        }
     }
-    q->older_in = older_in;
     return n;
 }
 

@@ -355,7 +355,7 @@ static void parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t
         }
         if (GMK_UNLIKELY(stamp != 0))
             note_latency(s, stamp);
-        if (!gmk_lq_push_newest(&w->fifo, w->fifo_cells, &c))
+        if (!gmk_lq_push_newest(&w->fifo, &c))
             GMK_ASSERT(false, "no more is taken than there is room");
         t->ran++;
     }

@@ -85,20 +85,24 @@ GMK_FN void gmki_enter_task(gmki_agent_t *a, gmk_cell_t *c, uint32_t handler,
     a->ctx.task = &c->task;
     a->ctx.user = h->user;
     a->obs.module = h->module;
-    a->priority = GMK_PRIORITY(c->task.flags);
+    gmki_set_priority(a, GMK_PRIORITY(c->task.flags));
     gmk_store_rlx(&a->wq->current, handler + 1, GMK_DEV); /* relaxed: for a person to read */
 }
 
-/* Accounts for a delivery that ended well on a worker, whose rows are its own. */
+/* Counts a delivery that ended in a row of the worker's own. */
+GMK_FN void gmki_settle(gmk_a64_t *n)
+{
+    /* relaxed: the row has one writer */
+    gmk_store_rel(n, gmk_load_rlx(n, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
+}
+
+/* Accounts for a delivery that ended well on a worker. */
 GMK_FN void gmki_completed(gmki_agent_t *a, const gmk_cell_t *c, uint32_t handler)
 {
-    gmk_a64_t *n = &a->obs.rows[c->task.tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_COMPLETED];
-
     if (GMK_UNLIKELY(c->task.flags & GMK_TF_PAYLOAD_RC))
         gmki_drop_payload(a, &c->task);
     gmki_hrow_add(a, handler, GMKI_HROW_COMPLETED);
-    /* relaxed: the row has one writer */
-    gmk_store_rel(n, gmk_load_rlx(n, GMK_DEV) + 1, GMK_DEV); /* sync: obs.settled */
+    gmki_settle(&a->obs.rows[c->task.tenant * GMKI_ROW_WORDS + GMK_METRIC_TASKS_COMPLETED]);
 }
 
 /* What of a task's flags wants more than the plain way. */
