@@ -254,6 +254,9 @@ GMK_TEST(requirements_platform_header)
     gmk_test_assert(GMK_LIKELY(w == 7) && !GMK_UNLIKELY(w == 5));
     gmk_test_assert(gmk_hal_cycles() >= cycles);
     gmk_test_assert_gt(gmk_hal_cycles_hz(), 0);
+    gmk_test_assert_eq(gmk_hal_cycles_hz(), gmk_hal_cycles_hz()); /* measured once */
+    gmk_test_assert_eq(gmk_mul_shift32(UINT64_MAX >> 8, 1ull << 32), UINT64_MAX >> 8);
+    gmk_test_assert_eq(gmk_mul_shift32(3000000001ull, 1431655766), 1000000000ull);
 }
 
 /* The port. ----------------------------------------------------------------------- */

@@ -159,6 +159,9 @@
 #endif
 
 /* Observing. */
+#ifndef GMK_CLOCK_SYNC_US
+#define GMK_CLOCK_SYNC_US 100 /* a worker reads the machine's clock so often while it is busy */
+#endif
 #ifndef GMK_TIME_SAMPLE
 #define GMK_TIME_SAMPLE 64 /* one handler call in so many is timed, on average */
 #endif
@@ -188,6 +191,7 @@ GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT + GMK_ARENA_TRACE_PCT + GMK_ARENA_BLOCK_PCT
                       100,
                   "the arena is split whole");
 GMK_STATIC_ASSERT(GMK_BLOCK_MAX == 65536, "12 bins of powers of two from 32 bytes");
+GMK_STATIC_ASSERT(GMK_CLOCK_SYNC_US > 0 && GMK_CLOCK_SYNC_US < 1000000, "below a second");
 GMK_STATIC_ASSERT(GMK_TIME_SAMPLE > 0 && GMK_TIME_SAMPLE < 1 << 20, "an interval of calls");
 GMK_STATIC_ASSERT(GMK_TRACE_DEFAULT_LEVEL >= 0 && GMK_TRACE_DEFAULT_LEVEL <= 4, "a trace level");
 GMK_STATIC_ASSERT(GMK_MAX_WORKERS <= 32, "the idle word has one bit a worker");

@@ -73,8 +73,10 @@ void gmk_hal_park_wake(gmk_hal_park_t *p);
 /* Nanoseconds of a clock that never goes back; its start means nothing. */
 uint64_t gmk_hal_now_ns(void);
 
-/* A cheap counter for durations; gmk_hal_cycles_hz gives its steps per second. */
+/* A cheap counter for durations below a second: it may be read early or late by what the
+ * processor has under way, and may not agree between processors. */
 uint64_t gmk_hal_cycles(void);
+/* Its steps per second, measured once a process (2 ms) or known. threads: any. */
 uint64_t gmk_hal_cycles_hz(void);
 
 /* Memory. ---------------------------------------------------------------------- */

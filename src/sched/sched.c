@@ -78,6 +78,8 @@ int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem)
     s->manual_ticks = (cfg->flags & GMK_BOOT_MANUAL_TICKS) != 0;
     s->spin_ns = cfg->spin_ns != 0 ? cfg->spin_ns : GMK_SPIN_NS;
     s->park_timeout_ns = cfg->park_timeout_ns != 0 ? cfg->park_timeout_ns : GMK_HAL_FOREVER;
+    s->ns_per_cycle = (1000000000ull << 32) / gmk_hal_cycles_hz();
+    s->clock_cycles = gmk_hal_cycles_hz() / 1000000 * GMK_CLOCK_SYNC_US;
     s->boot_ns = gmk_hal_now_ns();
     s->no_tick = GMKI_NEVER;
     s->det_ready = &s->no_tick;

@@ -57,6 +57,8 @@ typedef struct gmki_wq {
     uint32_t batch;      /* tasks a batch, adapted to their length */
     uint32_t offer_from; /* private tasks from which on a spawn offers some: 1, or 0 if long */
     uint32_t last_n;     /* tasks of the last batch; 0 after a pause */
+    uint64_t clock_ns;   /* the machine's clock when it was read last, */
+    uint64_t clock_at;   /* and the cycle counter then */
     uint64_t rng;
     gmki_spill_t spill;
     /* Everybody's. */
@@ -93,6 +95,8 @@ struct gmk_sched {
     uint32_t max_batch;
     bool manual_ticks;
     uint64_t spin_ns;
+    uint64_t ns_per_cycle; /* in 1/2^32 */
+    uint64_t clock_cycles; /* so long a worker reckons its time by the cycle counter */
     uint64_t park_timeout_ns;
     uint64_t boot_ns;
     gmk_alloc_t *mem;
@@ -290,6 +294,12 @@ GMK_FN uint32_t gmki_time_gap(uint64_t *rng)
 GMK_FN bool gmki_is_spawned(const gmk_cell_t *c)
 {
     return (c->task.flags & GMK_TF_ACTIVATION) == 0 && c->task.yield_count == 0 && c->retries == 0;
+}
+
+/* A number of cycles below a second in nanoseconds. */
+GMK_FN uint64_t gmki_cycles_ns(const gmk_sched_t *s, uint64_t cycles)
+{
+    return gmk_mul_shift32(cycles, s->ns_per_cycle);
 }
 
 /* Raises one of a worker's own high-water marks. */

@@ -150,9 +150,10 @@ void gmki_overrun(gmki_agent_t *a, const gmk_task_t *t, uint64_t took_ns)
 int gmki_call_timed(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c, uint32_t handler)
 {
     const gmki_handler_t *h = &k->mods.handlers[handler];
-    uint64_t start = gmk_hal_now_ns();
+    uint64_t start = gmk_hal_cycles();
     int rc = h->fn(&a->ctx);
-    uint64_t took = gmk_hal_now_ns() - start;
+    uint64_t cycles = gmk_hal_cycles() - start;
+    uint64_t took = (int64_t)cycles > 0 ? gmki_cycles_ns(a->sched, cycles) : 0;
 
     /* Not every 64th: what comes by turns would be seen on the same turn for ever. */
     a->time_in = gmki_time_gap(&a->time_rng);

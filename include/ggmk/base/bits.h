@@ -46,6 +46,14 @@ GMK_FN uint32_t gmk_max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 GMK_FN uint64_t gmk_min64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 GMK_FN uint64_t gmk_max64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
+/* a * m / 2^32, without overflow on the way. pre: the result has 64 bits. */
+GMK_FN uint64_t gmk_mul_shift32(uint64_t a, uint64_t m)
+{
+    uint64_t lo = a & 0xffffffff;
+
+    return (a >> 32) * m + lo * (m >> 32) + ((lo * (m & 0xffffffff)) >> 32);
+}
+
 /* a is before b on the 32-bit circle. pre: they are less than 2^31 apart. */
 GMK_FN bool gmk_before32(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
 
