@@ -114,7 +114,7 @@ gmki_sub_t *gmki_sub_make(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t slot)
     s->chan = c;
     s->slot = slot;
     s->sink = NULL;
-    s->reason = GMK_ERR_NONE;
+    gmki_sub_set_reason(s, GMK_ERR_NONE);
     s->module = GMK_MAX_MODULES;
     c->taken |= 1u << slot;
     gmk_store_rel(&c->subs[slot], (uint64_t)(uintptr_t)s, GMK_DEV); /* sync: chan.slot */
@@ -243,7 +243,7 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     s->sink = q->sink;
     s->module = q->module;
     s->handler = handler;
-    s->reason = GMK_ERR_NONE;
+    gmki_sub_set_reason(s, GMK_ERR_NONE);
     s->blocked = false;
     gmk_hal_lock_acquire(&c->lock);
     if (c->mode & GMK_CHAN_FANOUT) {
@@ -268,7 +268,7 @@ static bool revive(gmki_agent_t *a, gmki_chan_t *c, const gmki_sub_req_t *q)
     gmki_sub_t *s = gmki_chan_sub(c, 0);
     uint32_t leaving = GMKI_SUB_LEAVING;
 
-    if ((c->mode & GMK_CHAN_P2P) == 0 || s->reason != GMK_ERR_NONE || q->sink != NULL ||
+    if ((c->mode & GMK_CHAN_P2P) == 0 || gmki_sub_reason(s) != GMK_ERR_NONE || q->sink != NULL ||
         s->module != q->module || gmki_is_parallel(gmki_sub_group(s)) != q->parallel ||
         !gmk_cas_ar(&s->state, &leaving, GMKI_SUB_LIVE, GMK_DEV)) /* sync: chan.sub */
         return false;
@@ -309,7 +309,7 @@ void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_
     for (uint32_t left = set; left != 0; left &= left - 1) {
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(left));
 
-        s->reason = reason;
+        gmki_sub_set_reason(s, reason);
         gmk_store_rel(&s->state, GMKI_SUB_LEAVING, GMK_DEV); /* sync: chan.sub */
     }
     if (reason != GMK_ERR_NONE) {
@@ -371,12 +371,12 @@ void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
     /* As long as producers may skip for it, it is leaving: else what is past its end would be
      * skipped, and lost, for it too. */
-    if (s->reason != GMK_ERR_NONE)
+    if (gmki_sub_reason(s) != GMK_ERR_NONE)
         gmki_sub_let_go(s);
     else
         gmki_sub_set_acked(s, gmki_sub_expected(s));      /* nothing of it is under way */
     gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
-    if (s->reason == GMK_ERR_NONE) {
+    if (gmki_sub_reason(s) == GMK_ERR_NONE) {
         if (open)
             return;
         purge(a, c, s);
@@ -394,7 +394,7 @@ void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmk_hal_lock_acquire(&r->lock);
     /* It may have come back, and left for another reason: then its notice is still to be seen. */
     if (gmki_sub_state(s) == GMKI_SUB_LEAVING &&
-        (s->reason == GMK_ERR_NONE || gmki_sub_lag(s) == 0)) {
+        (gmki_sub_reason(s) == GMK_ERR_NONE || gmki_sub_lag(s) == 0)) {
         gmki_sub_gone(a, r, s);
         if (gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_CLOSED) /* sync: chan.open */
             gmki_chan_died(a, r, c);
