@@ -170,7 +170,9 @@ gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id);  /* also by ind
 gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id);
 int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type);
 int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id);
-void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id); /* a mailbox */
+void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t box); /* a mailbox */
+/* Ends the mailbox of channel id, unless it has another one, or none, by now. */
+void gmki_chan_end_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, uint32_t box);
 /* A closed channel whose subscriptions are settled gives its place back. lock held. */
 void gmki_chan_died(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c);
 

@@ -482,17 +482,22 @@ static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gm
         return id;
     q.chan = (uint32_t)id;
     rc = gmki_chan_subscribe(a, r, &q);
-    return rc == GMK_OK ? id : rc;
+    if (rc == GMK_OK)
+        return id;
+    gmki_chan_shut_errors(a, r, q.chan);
+    return rc;
 }
 
-/* Makes a channel's mailbox another one, under the lock: the channel's end shuts what it has. */
-static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t was, uint32_t box)
+/* Gives a channel that has none its mailbox, under the lock: the channel's end shuts what it
+ * has. */
+static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t box)
 {
     int rc = GMK_CHAN_CLOSED;
+    uint32_t none = 0;
 
     gmk_hal_lock_acquire(&r->lock);
     if (gmki_chan_get(r, id) == c)
-        rc = gmk_cas_ar(&c->errors, &was, box, GMK_DEV) /* sync: chan.errors */
+        rc = gmk_cas_ar(&c->errors, &none, box, GMK_DEV) /* sync: chan.errors */
                  ? GMK_OK
                  : (int)GMK_CHAN_ALREADY_BOUND;
     gmk_hal_lock_release(&r->lock);
@@ -529,8 +534,7 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
     if (have != 0) {
         if (!own || fn != NULL)
             return GMK_CHAN_ALREADY_BOUND;
-        box_bind(r, c, id, have, 0);
-        gmki_chan_shut_errors(a, r, have);
+        gmki_chan_end_errors(a, r, id, have);
         return GMK_OK;
     }
     if (fn == NULL)
@@ -538,7 +542,7 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
     box = box_open(a, r, c, fn);
     if (box < 0)
         return box;
-    rc = box_bind(r, c, id, 0, (uint32_t)box);
+    rc = box_bind(r, c, id, (uint32_t)box);
     if (rc != GMK_OK)
         gmki_chan_shut_errors(a, r, (uint32_t)box);
     return rc;
