@@ -6,6 +6,7 @@
 #include "chan_parts.h"
 
 #include "ggmk/base/bits.h"
+#include "kernel/kernel.h"
 
 #define LOSSLESS (GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)
 #define HOSTS 2u
@@ -18,7 +19,7 @@ static gmk_module_t plumber;
 static uint32_t open_chan(const char *name, uint32_t mode, uint32_t replay_slots)
 {
     gmk_chan_opts_t o = {
-        .mode = mode, .slots = 16, .replay_slots = replay_slots, .msg_type = T_MSG};
+        .mode = mode, .slots = 1024, .replay_slots = replay_slots, .msg_type = T_MSG};
     int id = gmk_chan_open_with(env.ctx, name, &o);
 
     gmk_test_assert_gt(id, 0);
@@ -163,8 +164,22 @@ static int act_replay_or_leave(gmk_ctx_t *ctx)
 
 static uint32_t other;
 
-/* On worker 0 part 2 takes the record that part 0 has left as soon as it can. */
+/* On worker 0 part 2 takes the record that part 0 has left, as soon as it is free. */
 static int act_take_record(gmk_ctx_t *ctx)
+{
+    gmk_chan_info_t info;
+    gmk_task_t t = *ctx->task;
+
+    gmk_test_assert_eq(gmk_chan_get_info(ctx->kernel, env.chan, &info), GMK_OK);
+    if (info.n_subs > 1) {
+        gmk_test_assert_eq(gmk_emit_to(ctx, &t, 0), GMK_OK);
+        return GMK_OK;
+    }
+    gmk_test_assert_eq(gmk_chan_sub(ctx, other), GMK_OK);
+    return GMK_OK;
+}
+
+static int act_take_other(gmk_ctx_t *ctx)
 {
     gmk_test_assert_eq(gmk_chan_sub(ctx, other), GMK_OK);
     return GMK_OK;
@@ -189,14 +204,15 @@ static void send_other(void)
  * becomes another's, moves nobody else's place. */
 GMK_TEST(beside_replay_from_outside_and_the_end_of_its_subscription)
 {
-    uint64_t rounds = gmk_test_scale(1000, 200);
+    uint64_t rounds = gmk_test_scale(600, 200); /* fewer than the other has slots */
 
     GMK_REQUIRE(boot());
     gmk_store_rlx(&n_replays, 0, GMK_DEV); /* relaxed: no worker has work */
     env.chan = open_chan("t.chan", LOSSLESS, 16);
     other = open_chan("t.other", LOSSLESS, 16);
     plug_in(&env);
-    part_act(&part[1], 1, act_part_sub); /* it stands still: the buffer keeps all for it */
+    part_act(&part[1], 1, act_part_sub);
+    part_act(&part[1], 1, act_take_other); /* it stands still: the buffers keep all for it */
     part[1].pause_at = 0;
     gmk_test_assert_eq(env_burst(&env, 0, 8, true), 8);
     env_idle(&env);
@@ -218,7 +234,7 @@ GMK_TEST(beside_replay_from_outside_and_the_end_of_its_subscription)
     gmk_test_assert_gt(gmk_load_rlx(&n_replays, GMK_DEV), 0); /* relaxed: all sleep */
     plug_out(&env);
     env_settle(&env);
-    gmk_test_assert_eq(part[2].wrong - part[2].gaps, 0);
+    gmk_test_assert_eq(part[2].wrong, 0);
     gmk_test_assert_eq(env_live(&env), 0);
     env_end_within(&env, ENV_PATIENCE_NS);
 }
@@ -345,5 +361,31 @@ GMK_TEST(beside_audit_and_threads_that_work)
     gmk_test_assert_gt(audits, 0);
     env_idle(&env);
     gmk_test_assert_ge(env_books(&env).completed, HOSTS * n);
+    env_end(&env);
+}
+
+/* R8: found by the mixed load: a producer that has claimed its cell and not yet published it
+ * hid all that stands behind it in the queue. */
+GMK_TEST(beside_audit_counts_behind_a_producer_under_way)
+{
+    gmki_kernel_t *k;
+    gmki_queue_t *q;
+    gmk_task_t t = env_msg(T_PLUG, 0, 0);
+    uint32_t pos = 0;
+
+    GMK_REQUIRE(boot());
+    env_idle(&env);
+    k = gmki_kernel(&env.kernel);
+    q = &k->core.sched.rq[GMK_PRIO_NORMAL];
+    GMK_REQUIRE(gmk_mpmc_claim(&q->ring, q->cells, GMK_CELL_STRIDE, 1, &pos, GMK_DEV) == 1);
+    for (uint32_t i = 0; i < 5; i++)
+        gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK);
+    gmk_test_assert_eq(env_books(&env).queued, 5);
+    gmki_count(&gmki_outside(k)->obs, 0, GMK_METRIC_TASKS_ACCEPTED, 1);
+    gmk_cell_write(&q->cells[pos & q->ring.mask_p], &t, t.flags, 1);
+    gmk_mpmc_publish(&q->ring, q->cells, GMK_CELL_STRIDE, pos, 1, GMK_DEV);
+    gmk_test_assert_eq(gmk_submit(&env.kernel, &t), GMK_OK); /* wakes a worker */
+    env_idle(&env);
+    gmk_test_assert_eq(env_books(&env).completed, 7);
     env_end(&env);
 }
