@@ -46,15 +46,22 @@ stress: $(STORMS:%=$(B)/linux/bin/%)
 	@sh mk/run-storms.sh $(B)/linux/bin/stress_storm --seconds $(SECONDS) -- \
 	  $(B)/linux/bin/stress_chan --seconds $(SECONDS)
 
-# The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer.
+# The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer and of
+# the resident kernel, SOAK_MIXED= of the mixed load.
 SOAK_SEEDS ?= 10000
 SOAK_SECONDS ?= 600
+SOAK_MIXED ?= 3600
 resident:
 	@sh test/resident.sh $(SECONDS)
 
+mixed: $(B)/linux/bin/soak_mixed
+	@sh mk/positive.sh 'SECONDS=$(SECONDS)'
+	@$< --seconds $(SECONDS)
+
 soak:
-	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)'
-	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS)
+	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)' \
+	  'SOAK_MIXED=$(SOAK_MIXED)'
+	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS) $(SOAK_MIXED)
 
 mutants:
 	@python3 test/mutants/run.py
@@ -102,6 +109,6 @@ tunables-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress resident soak mutants models protocols lint headers-check install-check docs-check \
+.PHONY: test sim stress resident mixed soak mutants models protocols lint headers-check install-check docs-check \
   strip-check tunables-check canary-check runners-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

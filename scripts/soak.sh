@@ -1,15 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The long runs: SEEDS of both storms on the simulated machine, SECONDS of each on threads
-# under TSan and under ASan, and one kernel under load for SECONDS; figures of each, and the sum.
-# usage: scripts/soak.sh SEEDS SECONDS. The output of each run is in build/soak/.
+# under TSan and under ASan, one kernel under one job for SECONDS, and one under every kind of
+# work for MIXED; figures of each, and the sum.
+# usage: scripts/soak.sh [SEEDS [SECONDS [MIXED]]]. The output of each run is in build/soak/;
+# tools/soak_report.py makes the table of docs/RELIABILITY.md from it.
 cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
 seeds=${1:-10000}
 seconds=${2:-600}
+mixed=${3:-3600}
 logs=build/soak
 passed=0 failed=0 skipped=0
-sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" || exit 2
+sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" "MIXED=$mixed" || exit 2
 mkdir -p "$logs" || exit 2
 
 # run NAME MAKE-ARGUMENTS...
@@ -29,11 +32,13 @@ run() {
     [ "$status" -eq 0 ] || [ "$f" -ne 0 ] || f=1
     [ $((p + f + s)) -ne 0 ] || f=1 # it ran nothing
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    echo "== $name, $(($(date +%s) - begin)) s: $p passed, $f failed, $s skipped"
+    took=$(($(date +%s) - begin))
+    echo "$took s, status $status: make $*" >"$logs/$name.sum"
+    echo "== $name, $took s: $p passed, $f failed, $s skipped"
     if [ "$f" -ne 0 ]; then
         tail -n 40 "$logs/$name.log"
     else
-        grep -E '^(sim|storm|channel|emissions|drained|resident)' "$logs/$name.log"
+        grep -E '^(sim|storm|channel|emissions|drained|resident|mixed)' "$logs/$name.log"
     fi
 }
 
@@ -41,5 +46,6 @@ run sim sim SEEDS="$seeds"
 run tsan stress SAN=tsan SECONDS="$seconds"
 run asan stress SAN=asan SECONDS="$seconds"
 run resident resident SECONDS="$seconds"
+run mixed mixed SECONDS="$mixed"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -68,7 +68,7 @@ docs-check: ; @echo '0 passed, 0 failed, 0 skipped'
 models: ; @echo done
 canary-check: ; @echo '5 passed, 0 failed, 0 skipped'; exit 1
 install-check: ; @echo '0 passed, 2 failed, 0 skipped'; echo '1 passed, 0 failed, 0 skipped'
-sim stress resident: ; @echo '$(SAYS) passed, 0 failed, 0 skipped'
+sim stress resident mixed: ; @echo '$(SAYS) passed, 0 failed, 0 skipped'
 M
 check=$dir/tree/scripts/check.sh
 gives check_last_line 0 '4 passed, 0 failed, 0 skipped' sh "$check" lint
@@ -82,16 +82,17 @@ gives check_seeds 2 "SEEDS must be a positive number, not 'many'" env SEEDS=many
 gives check_chan_seeds 2 "CHAN_SEEDS must be" env CHAN_SEEDS=0 sh "$check" lint
 gives check_storm 2 "STORM must be" env STORM=-1 sh "$check" lint
 soak=$dir/tree/scripts/soak.sh
-gives soak_good 0 '8 passed, 0 failed, 0 skipped' env SAYS=2 sh "$soak" 1 1
-gives soak_empty 1 '0 passed, 4 failed, 0 skipped' env SAYS=0 sh "$soak" 1 1
+gives soak_good 0 '10 passed, 0 failed, 0 skipped' env SAYS=2 sh "$soak" 1 1 1
+gives soak_empty 1 '0 passed, 5 failed, 0 skipped' env SAYS=0 sh "$soak" 1 1 1
 gives soak_seeds 2 "SEEDS must be" env SAYS=2 sh "$soak" 0 1
 gives soak_seconds 2 "SECONDS must be" env SAYS=2 sh "$soak" 1 1s
+gives soak_mixed 2 "MIXED must be" env SAYS=2 sh "$soak" 1 1 0
 
 # The programs themselves. ------------------------------------------------------------
 if ! make -s -j"${CHECK_JOBS:-2}" CC=gcc \
     build/gcc/linux/bin/test_prim build/gcc/sim/bin/test_prim \
     build/gcc/linux/bin/stress_storm build/gcc/sim/bin/stress_storm \
-    build/gcc/linux/bin/stress_chan build/gcc/sim/bin/stress_chan; then
+    build/gcc/linux/bin/stress_chan build/gcc/sim/bin/stress_chan build/gcc/linux/bin/soak_mixed; then
     echo "[FAIL] runners_build"
     echo "$passed passed, $((failed + 1)) failed, 0 skipped"
     exit 1
@@ -120,11 +121,19 @@ for kind in storm chan; do
     gives "threads_${kind}_seed_without_value" 2 'usage: ' "$threads" --seconds 1 --seed
     gives "threads_${kind}_sim_seeds" 2 'usage: ' "$threads" --sim-seeds 1 1
 done
+# The mixed load of make soak, in short; test/mutants has what it must find.
+mixed=build/gcc/linux/bin/soak_mixed
+gives mixed_three_seconds 0 ' passed, 0 failed, 0 skipped' "$mixed" --seconds 3
+gives mixed_no_option 2 'usage: ' "$mixed"
+gives mixed_zero 2 'usage: ' "$mixed" --seconds 0
+gives mixed_seed_without_value 2 'usage: ' "$mixed" --seconds 1 --seed
+gives make_mixed_zero 2 "SECONDS must be" make -s CC=gcc mixed SECONDS=0
 gives make_sim_zero 2 "SEEDS must be a positive number, not '0'" make -s CC=gcc sim SEEDS=0
 gives make_sim_no_number 2 "SEEDS must be" make -s CC=gcc sim SEEDS=many
 gives make_sim_chan_seeds 2 "CHAN_SEEDS must be" make -s CC=gcc sim SEEDS=1 CHAN_SEEDS=
 gives make_stress_zero 2 "SECONDS must be" make -s CC=gcc stress SECONDS=0
 gives make_soak_zero 2 "SOAK_SEEDS must be" make -s soak SOAK_SEEDS=0
+gives make_soak_mixed_zero 2 "SOAK_MIXED must be" make -s soak SOAK_MIXED=0
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

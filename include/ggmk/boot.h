@@ -137,8 +137,8 @@ uint32_t gmk_tick_now(const gmk_kernel_t *k);
 GMK_NODISCARD int gmk_wait_idle(gmk_kernel_t *k, uint64_t timeout_ns);
 
 /* Sums the books while the workers stand still: it stops them between two batches and
- * lets them go again. A submit from another thread may be half done at that moment and
- * show as a difference of its tasks.
+ * lets them go again. Other threads go on: what they hand over while it sums, and what they
+ * have half handed over then, shows as a difference.
  * returns: GMK_OK, GMK_E_UNBALANCED, GMK_E_INVALID, GMK_E_BUSY (a handler ran on for
  * GMK_AUDIT_TIMEOUT_NS; *out is not written). threads: any, not a handler. source: R8. */
 GMK_NODISCARD int gmk_audit(gmk_kernel_t *k, gmk_audit_report_t *out);

@@ -55,7 +55,9 @@ GMK_EXTERN_C_BEGIN
 void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta);
 
 /* The sum over all workers and tenants (or of one tenant). 0 for a bad argument or a
- * kernel that is not booted. threads: any, while workers run. cost: one load a row. */
+ * kernel that is not booted. What is offered counts as accepted until a full queue refuses
+ * it: beside submitters, TASKS_ACCEPTED may go back by that.
+ * threads: any, while workers run. cost: one load a row. */
 uint64_t gmk_metric_get(const gmk_kernel_t *k, uint32_t metric_id);
 uint64_t gmk_metric_get_tenant(const gmk_kernel_t *k, uint32_t metric_id, uint32_t tenant);
 

@@ -73,8 +73,8 @@ typedef struct gmki_sub {
     uint32_t handler;
     uint32_t module;
     uint32_t next_free;
-    gmk_a64_t end;   /* leaving: first position that is not for it, or GMKI_END_UNKNOWN */
-    uint32_t reason; /* leaving: of the dead letters; GMK_ERR_NONE: P2P, they stay */
+    gmk_a64_t end;    /* leaving: first position that is not for it, or GMKI_END_UNKNOWN */
+    gmk_a32_t reason; /* leaving: gmki_sub_reason */
     /* The token holder's own; atomic where others read. */
     gmk_a64_t expected; /* where the cursor stands if nobody skipped */
     gmk_a64_t acked;    /* everything before is settled */
@@ -169,7 +169,9 @@ gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id);  /* also by ind
 gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id);
 int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type);
 int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id);
-void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id); /* a mailbox */
+void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t box); /* a mailbox */
+/* Ends the mailbox of channel id, unless it has another one, or none, by now. */
+void gmki_chan_end_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, uint32_t box);
 /* A closed channel whose subscriptions are settled gives its place back. lock held. */
 void gmki_chan_died(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c);
 
@@ -296,6 +298,18 @@ GMK_FN uint32_t gmki_sub_state(const gmki_sub_t *s)
     return gmk_load_acq(&s->state, GMK_DEV); /* sync: chan.sub */
 }
 
+/* Of one that leaves: why, as its dead letters say; GMK_ERR_NONE: P2P, they stay. It may come
+ * back and leave again, for another reason, while its drainer still looks at it. */
+GMK_FN uint32_t gmki_sub_reason(const gmki_sub_t *s)
+{
+    return gmk_load_acq(&s->reason, GMK_DEV); /* sync: chan.sub */
+}
+
+GMK_FN void gmki_sub_set_reason(gmki_sub_t *s, uint32_t reason)
+{
+    gmk_store_rel(&s->reason, reason, GMK_DEV); /* sync: chan.sub */
+}
+
 /* By the drainer: everything before pos is settled; pos is next if nobody skips. */
 GMK_FN void gmki_sub_set_acked(gmki_sub_t *s, uint64_t pos)
 {
@@ -333,14 +347,16 @@ GMK_FN uint64_t gmki_sub_limit(const gmki_sub_t *s)
 
     if (gmki_sub_state(s) != GMKI_SUB_LEAVING)
         return GMKI_END_UNKNOWN;
-    end = s->reason != GMK_ERR_NONE ? gmk_load_acq(&s->end, GMK_DEV) : 0; /* sync: chan.end */
+    if (gmki_sub_reason(s) == GMK_ERR_NONE)
+        return 0;
+    end = gmk_load_acq(&s->end, GMK_DEV); /* sync: chan.end */
     return end != GMKI_END_UNKNOWN ? end : 0;
 }
 
 /* Messages that a subscription has not begun. */
 GMK_FN uint64_t gmki_sub_lag(const gmki_sub_t *s)
 {
-    bool leaving = gmki_sub_state(s) == GMKI_SUB_LEAVING && s->reason != GMK_ERR_NONE;
+    bool leaving = gmki_sub_state(s) == GMKI_SUB_LEAVING && gmki_sub_reason(s) != GMK_ERR_NONE;
     uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
     uint64_t end = leaving ? gmk_load_acq(&s->end, GMK_DEV) /* sync: chan.end */
                            : gmki_chan_tail(s->chan);

@@ -244,8 +244,8 @@ int gmki_chan_open_kind(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
         return rc;
     gmk_hal_lock_acquire(&r->lock);
     c = find_open(r, name);
-    if (c != NULL)
-        rc = compare(c, &full);
+    if (c != NULL) /* a mailbox is its maker's alone, who may end it at any time */
+        rc = kind == GMKI_CHAN_ERRORS ? (int)GMK_CHAN_ALREADY_BOUND : compare(c, &full);
     else if (full.msg_type >= GMK_TYPE_SYS_FIRST && r->system_made)
         rc = GMK_E_INVALID;
     else
@@ -319,16 +319,35 @@ int gmki_chan_close(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id)
     return GMK_OK;
 }
 
-void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id)
+/* A mailbox without a channel that has it. pre: the lock is held. */
+static void shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t box)
 {
-    gmki_chan_t *c;
+    gmki_chan_t *c = gmki_chan_get(r, box);
 
-    gmk_hal_lock_acquire(&r->lock);
-    c = gmki_chan_get(r, id);
     if (c != NULL && c->kind == GMKI_CHAN_ERRORS) {
         shut(a, r, c);
         gmki_chan_died(a, r, c);
     }
+}
+
+void gmki_chan_shut_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t box)
+{
+    gmk_hal_lock_acquire(&r->lock);
+    shut_errors(a, r, box);
+    gmk_hal_lock_release(&r->lock);
+}
+
+/* Under one hold of the lock: a mailbox that no channel has and that is open would be found by
+ * its name, and taken for a new one. */
+void gmki_chan_end_errors(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, uint32_t box)
+{
+    uint32_t was = box;
+    gmki_chan_t *c;
+
+    gmk_hal_lock_acquire(&r->lock);
+    c = gmki_chan_get(r, id);
+    if (c != NULL && gmk_cas_ar(&c->errors, &was, 0, GMK_DEV)) /* sync: chan.errors */
+        shut_errors(a, r, box);
     gmk_hal_lock_release(&r->lock);
 }
 

@@ -112,7 +112,7 @@ gmki_sub_t *gmki_sub_make(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t slot)
     s->chan = c;
     s->slot = slot;
     s->sink = NULL;
-    s->reason = GMK_ERR_NONE;
+    gmki_sub_set_reason(s, GMK_ERR_NONE);
     s->module = GMK_MAX_MODULES;
     c->taken |= 1u << slot;
     gmk_store_rel(&c->subs[slot], (uint64_t)(uintptr_t)s, GMK_DEV); /* sync: chan.slot */
@@ -241,7 +241,7 @@ static int subscribe(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, const g
     s->sink = q->sink;
     s->module = q->module;
     s->handler = handler;
-    s->reason = GMK_ERR_NONE;
+    gmki_sub_set_reason(s, GMK_ERR_NONE);
     s->blocked = false;
     gmk_hal_lock_acquire(&c->lock);
     if (c->mode & GMK_CHAN_FANOUT) {
@@ -266,7 +266,7 @@ static bool revive(gmki_agent_t *a, gmki_chan_t *c, const gmki_sub_req_t *q)
     gmki_sub_t *s = gmki_chan_sub(c, 0);
     uint32_t leaving = GMKI_SUB_LEAVING;
 
-    if ((c->mode & GMK_CHAN_P2P) == 0 || s->reason != GMK_ERR_NONE || q->sink != NULL ||
+    if ((c->mode & GMK_CHAN_P2P) == 0 || gmki_sub_reason(s) != GMK_ERR_NONE || q->sink != NULL ||
         s->module != q->module || gmki_is_parallel(gmki_sub_group(s)) != q->parallel ||
         !gmk_cas_ar(&s->state, &leaving, GMKI_SUB_LIVE, GMK_DEV)) /* sync: chan.sub */
         return false;
@@ -307,7 +307,7 @@ void gmki_subs_leave(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_chan_t *c, uint32_
     for (uint32_t left = set; left != 0; left &= left - 1) {
         gmki_sub_t *s = gmki_chan_sub(c, gmk_lowest_bit(left));
 
-        s->reason = reason;
+        gmki_sub_set_reason(s, reason);
         gmk_store_rel(&s->state, GMKI_SUB_LEAVING, GMK_DEV); /* sync: chan.sub */
     }
     if (reason != GMK_ERR_NONE) {
@@ -369,12 +369,12 @@ void gmki_sub_gone(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmk_and_sc(&c->idle, ~(1u << s->slot), GMK_DEV); /* sync: chan.idle */
     /* As long as producers may skip for it, it is leaving: else what is past its end would be
      * skipped, and lost, for it too. */
-    if (s->reason != GMK_ERR_NONE)
+    if (gmki_sub_reason(s) != GMK_ERR_NONE)
         gmki_sub_let_go(s);
     else
         gmki_sub_set_acked(s, gmki_sub_expected(s));      /* nothing of it is under way */
     gmk_store_rel(&s->state, GMKI_SUB_DETACHED, GMK_DEV); /* sync: chan.sub */
-    if (s->reason == GMK_ERR_NONE) {
+    if (gmki_sub_reason(s) == GMK_ERR_NONE) {
         if (open)
             return;
         purge(a, c, s);
@@ -392,7 +392,7 @@ void gmki_sub_drained(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_sub_t *s)
     gmk_hal_lock_acquire(&r->lock);
     /* It may have come back, and left for another reason: then its notice is still to be seen. */
     if (gmki_sub_state(s) == GMKI_SUB_LEAVING &&
-        (s->reason == GMK_ERR_NONE || gmki_sub_lag(s) == 0)) {
+        (gmki_sub_reason(s) == GMK_ERR_NONE || gmki_sub_lag(s) == 0)) {
         gmki_sub_gone(a, r, s);
         if (gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_CLOSED) /* sync: chan.open */
             gmki_chan_died(a, r, c);
@@ -480,17 +480,22 @@ static int box_open(gmki_agent_t *a, gmk_chan_reg_t *r, const gmki_chan_t *c, gm
         return id;
     q.chan = (uint32_t)id;
     rc = gmki_chan_subscribe(a, r, &q);
-    return rc == GMK_OK ? id : rc;
+    if (rc == GMK_OK)
+        return id;
+    gmki_chan_shut_errors(a, r, q.chan);
+    return rc;
 }
 
-/* Makes a channel's mailbox another one, under the lock: the channel's end shuts what it has. */
-static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t was, uint32_t box)
+/* Gives a channel that has none its mailbox, under the lock: the channel's end shuts what it
+ * has. */
+static int box_bind(gmk_chan_reg_t *r, gmki_chan_t *c, uint32_t id, uint32_t box)
 {
     int rc = GMK_CHAN_CLOSED;
+    uint32_t none = 0;
 
     gmk_hal_lock_acquire(&r->lock);
     if (gmki_chan_get(r, id) == c)
-        rc = gmk_cas_ar(&c->errors, &was, box, GMK_DEV) /* sync: chan.errors */
+        rc = gmk_cas_ar(&c->errors, &none, box, GMK_DEV) /* sync: chan.errors */
                  ? GMK_OK
                  : (int)GMK_CHAN_ALREADY_BOUND;
     gmk_hal_lock_release(&r->lock);
@@ -527,8 +532,7 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
     if (have != 0) {
         if (!own || fn != NULL)
             return GMK_CHAN_ALREADY_BOUND;
-        box_bind(r, c, id, have, 0);
-        gmki_chan_shut_errors(a, r, have);
+        gmki_chan_end_errors(a, r, id, have);
         return GMK_OK;
     }
     if (fn == NULL)
@@ -536,7 +540,7 @@ int gmki_chan_on_error(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, gmk_hand
     box = box_open(a, r, c, fn);
     if (box < 0)
         return box;
-    rc = box_bind(r, c, id, 0, (uint32_t)box);
+    rc = box_bind(r, c, id, (uint32_t)box);
     if (rc != GMK_OK)
         gmki_chan_shut_errors(a, r, (uint32_t)box);
     return rc;

@@ -14,16 +14,18 @@ static uint64_t sum(const gmki_kernel_t *k, uint32_t metric)
 
 static bool is_work(const gmk_cell_t *c) { return (c->task.flags & GMK_TF_ACTIVATION) == 0; }
 
+/* All that stands in a queue; a producer under way holds no other's work up. */
 static uint64_t in_queue(const gmki_queue_t *q)
 {
-    uint32_t head = gmk_load_rlx(&q->ring.head, GMK_DEV); /* relaxed: no consumer runs */
-    uint32_t n = q->cells != NULL ? gmk_mpmc_full(q->cells, q->ring.mask_c, head, GMK_CELL_STRIDE,
-                                                  q->cap, GMK_DEV)
-                                  : 0;
+    uint32_t tail = gmk_load_rlx(&q->ring.tail, GMK_DEV); /* relaxed: the turn word decides */
     uint64_t work = 0;
 
-    for (uint32_t i = 0; i < n; i++)
-        work += is_work(&q->cells[(head + i) & q->ring.mask_c]);
+    if (q->cells == NULL)
+        return 0;
+    /* relaxed: no consumer runs */
+    for (uint32_t p = gmk_load_rlx(&q->ring.head, GMK_DEV); p != tail; p++)
+        work += gmk_mpmc_full(q->cells, q->ring.mask_c, p, GMK_CELL_STRIDE, 1, GMK_DEV) != 0 &&
+                is_work(&q->cells[p & q->ring.mask_c]);
     return work;
 }
 

@@ -98,7 +98,7 @@ static bool is_idle(const gmki_sub_t *s)
 /* What a subscription that leaves has left goes to sys.dropped; then it is gone. */
 static void settle_leaving(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
 {
-    uint32_t reason = s->reason;
+    uint32_t reason = gmki_sub_reason(s);
     gmk_cell_t c;
     uint64_t stamp;
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Planted bugs: each must be found by the storm on the simulated machine.
+"""Planted bugs: each must be found by the storm on the simulated machine, or by the mixed load.
 
 A mutant is a file NAME.mutant: the source it changes, which storm must find it (storm:
 chan, or the first one), how many seeds it may take, the exact text that goes and the text
-that comes. For each one the tree is copied, changed,
+that comes. With storm: mixed it is the mixed load on threads, for so many seconds:. For each one the tree is copied, changed,
 built and run; surviving all seeds is a failure, and so is a text that is not there.
 Prints a line a mutant and "N passed, N failed, N skipped".
 usage: run.py [NAME...]
@@ -17,7 +17,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
-         'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h')
+         'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h', 'test/soak_mixed.c',
+         'test/soak_work.h')
 
 
 def read(path):
@@ -48,19 +49,27 @@ def run(name, fields, old, new):
         return False, f"the text stands {text.count(old)} times in {fields['file']}: renew it"
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text.replace(old, new))
+    mixed = fields.get('storm') == 'mixed'
     storm_of = 'build/gcc/sim/bin/stress_' + fields.get('storm', 'storm')
+    args = ['--sim-seeds', '1', fields.get('seeds', '')]
+    allowed = f"{fields.get('seeds')} seeds"
+    if mixed:
+        storm_of = 'build/gcc/linux/bin/soak_mixed'
+        args = ['--seconds', fields['seconds'], '--seed', '1']
+        allowed = f"{fields['seconds']} seconds"
     env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and k != 'MFLAGS'}
     made = subprocess.run(['make', '-s', '-j2', 'SAN=', 'CFLAGS=-O1 -Wno-error',
                            'CC=gcc', storm_of], cwd=tree, env=env,
                           capture_output=True, text=True)
     if made.returncode != 0:
         return False, 'it does not build: ' + made.stderr.strip()[-300:]
-    storm = subprocess.run([storm_of, '--sim-seeds', '1', fields['seeds']],
-                           cwd=tree, capture_output=True, text=True)
+    storm = subprocess.run([storm_of] + args, cwd=tree, capture_output=True, text=True)
     seen = storm.stdout.strip().splitlines()
+    if mixed:  # its first lines say how far it came
+        seen = [line for line in seen if line.startswith('[FAIL]')]
     shutil.rmtree(tree, ignore_errors=True)
     if storm.returncode == 0:
-        return False, f"survived {fields['seeds']} seeds"
+        return False, 'survived ' + allowed
     if storm.returncode == 2:
         return False, 'the storm did not run: ' + storm.stderr.strip()
     return True, seen[0] if seen else f'died by signal {-storm.returncode}'
