@@ -23,6 +23,7 @@ help:
 	@echo 'resident       one kernel under load for SECONDS=60'
 	@echo 'soak           all three for long: SOAK_SEEDS=10000, SOAK_SECONDS=600'
 	@echo 'bench          ours beside peers (needs setup.sh --full)'
+	@echo 'bench-check    names rows of the last bench that regressed since earlier results'
 	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'
 	@echo 'requirements   each requirement with its tests; requirements-check fails on a gap,'
 	@echo '               and on a public function that no test calls with bad arguments'
