@@ -35,7 +35,8 @@ help:
 	@echo 'strip-check    a STRIP_TRACE=1 build: no trace call is left, metrics are right'
 	@echo 'tunables-check a build with every tunable value of config.h set to another one'
 	@echo 'canary-check   a debug build catches the use of a payload that was freed'
-	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass'
+	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass; and the sums of'
+	@echo '               make bench and bench-check, on made-up figures'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

@@ -76,13 +76,16 @@ class Budget:
 
     def __init__(self, minutes, wait, patience):
         self.start = time.monotonic()
-        self.end = self.start + 60 * minutes
+        self.minutes = minutes
         self.wait, self.patience = wait, patience
         self.spent, self.used, self.done, self.left = 0.0, 0.0, 0, 0
 
+    def took(self):
+        return time.monotonic() - self.start
+
     def allowance(self):
         need = self.left * self.used / max(1, self.done)
-        spare = self.end - time.monotonic() - need
+        spare = 60 * self.minutes - self.took() - need
         return max(0.0, min(self.wait, self.patience - self.spent, spare))
 
     def ran(self, waited, took):

@@ -70,6 +70,8 @@ def met():
     check('a_stalled_peer_is_not_best', r['best_peer'] == 'slow', r)
     r = row('chain', failures=['GGMK ours: exit 3'], other=peer)[0]
     check('failed_is_said', verdict(r) == 'GGMK failed', r)
+    r = row('size', failures=['GGMK, 7 tasks: exit 3'], a=(10.0,) * 3, b=(11.0,) * 3)[0]
+    check('failed_size_is_said', verdict(r) == 'GGMK failed', r)
     r = row('chain', True, GGMK=(16.0,) * 3, other=peer)[0]
     check('disturbed_is_said', verdict(r) == 'unsure, disturbed: reached', r)
 
@@ -218,6 +220,11 @@ def run(d, *args):
 
 def end_to_end():
     """A gate that never opens: cores are far, so that no run is clean, and each counts."""
+    global skipped
+    if (os.cpu_count() or 1) < 2:
+        skipped += 1
+        print('[SKIP] bench_run: two processors are needed')
+        return
     d = tempfile.mkdtemp()
     latest = os.path.join(d, 'out', 'latest.json')
     try:
@@ -252,6 +259,12 @@ def end_to_end():
         program(os.path.join(d, 'bin', 'ours_tasks'), r'printf "$1\tGGMK\t2\tM tasks/s\n"' + '\n')
         check('run_check', run(d, '-n', '1', '--rows', 'chain', '--check')[0] == 1 and
               run(d, '-n', '1', '--rows', 'chain')[0] == 0)
+        program(os.path.join(d, 'bin', 'ours_tasks'), r'printf "$1\tother\t2\tM tasks/s\n"' + '\n')
+        check('run_not_ours', run(d, '-n', '1', '--rows', 'chain')[0] == 1)
+        program(os.path.join(d, 'bin', 'ours_size'),
+                r'[ "$2" = 32 ] && printf "$1\tGGMK\t2\tns\n"' + '\n')
+        status, text = run(d, '-n', '1', '--rows', 'size-workers')
+        check('run_one_size_fails', status == 1 and 'FAILED GGMK, 2 workers' in text, text)
         status, text = run(d, '--rows', 'nothing')
         check('run_no_row', status == 1 and "no row begins with 'nothing'" in text, text)
     finally:
