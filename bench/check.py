@@ -89,7 +89,7 @@ def story(new, base, word, text):
 
 
 def compare_all(doc, docs, tolerance, other_commit):
-    """Prints a line for each row that is not the same; returns the counts of the words."""
+    """Prints a line for each row; returns the counts of the words."""
     counts = dict.fromkeys(("REGRESSION", "better", "same", "no verdict"), 0)
     for new in doc["rows"]:
         older = [{**d, "rows": [b for b in d["rows"] if not other_commit
@@ -102,7 +102,7 @@ def compare_all(doc, docs, tolerance, other_commit):
             word, text = judge(new, base, tolerance)
             if word == "no verdict":
                 print(f"no verdict: {new['row']} ({new['title']}): {text}")
-            elif word != "same":
+            else:
                 print(story(new, base, word, text))
         counts[word] += 1
     return counts
