@@ -261,6 +261,10 @@ def end_to_end():
               run(d, '-n', '1', '--rows', 'chain')[0] == 0)
         program(os.path.join(d, 'bin', 'ours_tasks'), r'printf "$1\tother\t2\tM tasks/s\n"' + '\n')
         check('run_not_ours', run(d, '-n', '1', '--rows', 'chain')[0] == 1)
+        program(os.path.join(d, 'bin', 'ours_tasks'), r'printf "$1\tGGMK\t2\tM tasks/s\n"' + '\n')
+        program(os.path.join(d, 'bin', 'tasks_asio'), 'exit 0\n')
+        status, text = run(d, '-n', '1', '--rows', 'chain')
+        check('run_peer_without_the_row', status == 0 and 'FAILED' not in text, text)
         program(os.path.join(d, 'bin', 'ours_size'),
                 r'[ "$2" = 32 ] && printf "$1\tGGMK\t2\tns\n"' + '\n')
         status, text = run(d, '-n', '1', '--rows', 'size-workers')
