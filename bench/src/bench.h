@@ -41,13 +41,6 @@
 #define ROW_ALLOC1 "alloc1"
 #define ROW_ALLOC2 "alloc2"
 #define ROW_ALLOC_REMOTE "alloc-remote"
-#define ROW_OBS_CHAIN "obs-off-chain"
-#define ROW_OBS_TREE "obs-off-tree"
-#define ROW_SIZE_TASKS "size-tasks"
-#define ROW_SIZE_CHANNELS "size-channels"
-#define ROW_SIZE_WORKERS "size-workers"
-#define ROW_MEMORY_RESIDENT "memory-resident"
-#define ROW_MEMORY_MAPPED "memory-mapped"
 
 static int bench_argc;
 static char **bench_argv;

@@ -8,6 +8,15 @@
 #include "bench.h"
 #include "ggmk/ggmk.h"
 
+/* Rows that no peer has. */
+#define ROW_OBS_CHAIN "obs-off-chain"
+#define ROW_OBS_TREE "obs-off-tree"
+#define ROW_SIZE_TASKS "size-tasks"
+#define ROW_SIZE_CHANNELS "size-channels"
+#define ROW_SIZE_WORKERS "size-workers"
+#define ROW_MEMORY_RESIDENT "memory-resident"
+#define ROW_MEMORY_MAPPED "memory-mapped"
+
 enum { T_PLAIN = 1, T_CHAIN, T_TREE, T_OWN }; /* a program's own types: T_OWN and more */
 enum { WARM_UP = 1000, BATCH = 32, LIMIT_S = 30 };
 
