@@ -24,6 +24,7 @@ help:
 	@echo 'mixed          one kernel under all kinds of work for SECONDS=60, audited at each phase'
 	@echo 'soak           all four for long: SOAK_SEEDS=10000, SOAK_SECONDS=600, SOAK_MIXED=3600'
 	@echo 'bench          ours beside peers (needs setup.sh --full)'
+	@echo 'bench-check    names rows of the last bench that regressed since earlier results'
 	@echo 'lint           style, floors, atomics, banned calls; and a test of each rule'
 	@echo 'requirements   each requirement with its tests; requirements-check fails on a gap,'
 	@echo '               and on a public function that no test calls with bad arguments'
@@ -35,7 +36,8 @@ help:
 	@echo 'strip-check    a STRIP_TRACE=1 build: no trace call is left, metrics are right'
 	@echo 'tunables-check a build with every tunable value of config.h set to another one'
 	@echo 'canary-check   a debug build catches the use of a payload that was freed'
-	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass'
+	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass; and the sums of'
+	@echo '               make bench and bench-check, on made-up figures'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# make bench: ours beside peers; make bench-build: the programs only.
+# make bench: ours beside peers; make bench-build: the programs only; make bench-check:
+# the last results against earlier ones.
 # BENCH_ARGS is handed to bench/run, for example BENCH_ARGS='-n 7 --rows chain,tree'.
 
 BENCH_B := $(B)/bench
@@ -9,15 +10,16 @@ BENCH_DEP = -MMD -MP -MF $@.d -MT $@
 CXX ?= g++
 BENCH_ARGS ?=
 
-BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring ours_tasks ours_alloc)
-BENCH_PEERS := $(addprefix $(BENCH_B)/,ring_dpdk ring_ck ring_moodycamel ring_rwq ring_boost \
-    ring_tbb ring_xenium ring_atomic_queue tasks_tbb tasks_asio tasks_gomp tasks_libomp peers_go)
+# Programs in C over the shipped library, one word each: bench/src/WORD.c.
+BENCH_C := ours_tasks ours_alloc ours_size
+BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring $(BENCH_C))
+BENCH_PEERS := $(BENCH_B)/peers_go
 
 $(BENCH_B)/near $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_DEP) $< -o $@
 
-$(BENCH_B)/ours_tasks $(BENCH_B)/ours_alloc: $(BENCH_B)/%: bench/src/%.c $(B)/linux/libgmk_cpu.a
+$(BENCH_C:%=$(BENCH_B)/%): $(BENCH_B)/%: bench/src/%.c $(B)/linux/libgmk_cpu.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_INC) $(SANFLAGS) $(BENCH_DEP) $< \
 	    $(B)/linux/libgmk_cpu.a $(LDLIBS_linux) -o $@
@@ -26,8 +28,9 @@ $(BENCH_B)/ours_ring: bench/src/ours_ring.cpp $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++20 -Wall $(BENCH_OPT) $(BENCH_INC) $(SANFLAGS) $(BENCH_DEP) $< -o $@
 
-# $(call bench_peer,program,source,name,probe,compiler,flags,libraries)
+# Peers, one line each: $(call bench_peer,program,source,name,probe,compiler,flags,libraries)
 define bench_peer
+BENCH_PEERS += $(BENCH_B)/$(1)
 $(BENCH_B)/$(1): bench/src/$(2) bench/peer.sh bench/rules.mk
 	@CXX='$$(CXX)' PROBE_FLAGS="$(6)" sh bench/peer.sh $$@ '$(3)' '$(4)' \
 	    $(5) -std=c++20 -Wall $$(BENCH_OPT) $$(BENCH_DEP) $(6) $$< $(7) -o $$@
@@ -50,9 +53,20 @@ $(BENCH_B)/peers_go: bench/go/main.go bench/peer.sh
 	@GOCACHE=$(abspath $(BENCH_B))/gocache GO111MODULE=off sh bench/peer.sh $@ Go tool:go \
 	    go build -o $@ $<
 
-bench-build: $(BENCH_OURS) $(BENCH_PEERS)
+# Ours with everything off that a build can turn off: traces, and times as rare as allowed.
+# It has a tree of its own: build/gcc/bench/quiet.
+BENCH_OFF = STRIP_TRACE=1 CFLAGS='$(CFLAGS) -DGMK_TIME_SAMPLE=1048575' B=$(BENCH_B)/quiet
+bench-quiet:
+	@$(MAKE) --no-print-directory $(BENCH_OFF) $(BENCH_B)/quiet/bench/ours_tasks
+
+bench-build: $(BENCH_OURS) $(BENCH_PEERS) bench-quiet
 
 bench: bench-build
 	@python3 bench/run --bin $(BENCH_B) --cc '$(CC)' --cxx '$(CXX)' $(BENCH_ARGS)
 
-.PHONY: bench bench-build
+# BENCH_CHECK_ARGS is handed to bench/check.py, for example '--baseline FILE'.
+BENCH_CHECK_ARGS ?=
+bench-check:
+	@python3 bench/check.py $(BENCH_CHECK_ARGS)
+
+.PHONY: bench bench-build bench-quiet bench-check

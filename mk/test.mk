@@ -90,6 +90,7 @@ requirements-check:
 
 runners-check:
 	@sh test/runners.sh
+	@python3 test/bench.py
 
 install-check:
 	@sh test/install.sh

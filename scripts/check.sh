@@ -23,7 +23,7 @@ passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim mutants models protocols
 requirements runners headers install docs pipeline'
-several='requirements'
+several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
     "CHAN_SEEDS=$chan_seeds" "STORM=$storm" || exit 2

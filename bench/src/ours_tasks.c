@@ -1,62 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * The task rows through the public API: gmk_boot, gmk_submit, gmk_submit_batch, gmk_emit.
- * The handlers count per worker, as the peers do per thread; every row ends with the
- * exact count, then gmk_wait_idle and a halt whose books balance. Workers are not pinned. */
-#include "bench.h"
-#include "ggmk/ggmk.h"
+ * Every row ends with the exact count, then gmk_wait_idle and a halt whose books balance.
+ * The obs rows are the chain and the tree again, median of 5 in one kernel: what turning
+ * observability off gains is little, so that they are measured more exactly. */
+#include "ours.h"
 
-enum { T_PLAIN = 1, T_CHAIN, T_TREE, T_STAMP };
-enum { WARM_UP = 1000, BATCH = 32, LIMIT_S = 30 };
-
-struct count {
-    _Alignas(128) uint64_t n;
-};
-/* What the handlers reach by ctx->user. */
-struct state {
-    struct count ran[GMK_MAX_WORKERS];
-    _Alignas(128) uint64_t started_at;
-};
-static struct state state;
-
-static void count(gmk_ctx_t *ctx)
-{
-    struct state *s = (struct state *)ctx->user;
-    uint64_t *n = &s->ran[ctx->worker_id].n;
-
-    __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-}
-
-static gmk_task_t task(uint32_t type, uint64_t arg)
-{
-    gmk_task_t t = {.type = type, .flags = GMK_SET_PRIORITY(0, GMK_PRIO_NORMAL), .meta0 = arg};
-
-    return t;
-}
+enum { T_STAMP = T_OWN };
+enum { OBS_TIMES = 5 };
 
 GMK_HANDLER(on_plain)
 {
     count(ctx);
-    return GMK_OK;
-}
-
-GMK_HANDLER(on_chain)
-{
-    count(ctx);
-    if (ctx->task->meta0 > 1) {
-        gmk_task_t t = task(T_CHAIN, ctx->task->meta0 - 1);
-        return gmk_emit(ctx, &t) == GMK_OK ? GMK_OK : GMK_FAIL(1);
-    }
-    return GMK_OK;
-}
-
-GMK_HANDLER(on_tree)
-{
-    count(ctx);
-    if (ctx->task->meta0 > 0) {
-        gmk_task_t t = task(T_TREE, ctx->task->meta0 - 1);
-        if (gmk_emit(ctx, &t) != GMK_OK || gmk_emit(ctx, &t) != GMK_OK)
-            return GMK_FAIL(1);
-    }
     return GMK_OK;
 }
 
@@ -78,91 +32,15 @@ static gmk_module_t module = {
     .name = "bench", .handlers = handlers, .n_handlers = 4, .user = &state};
 static gmk_module_t *modules[] = {&module};
 
-static gmk_kernel_t kernel;
-
-static uint64_t ran(void)
-{
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; i < GMK_MAX_WORKERS; i++)
-        n += __atomic_load_n(&state.ran[i].n, __ATOMIC_RELAXED);
-    return n;
-}
-
-static void wait_ran(uint64_t total)
-{
-    uint64_t end = now_ns() + LIMIT_S * 1000000000ull;
-
-    while (ran() < total) {
-        must(now_ns() < end, "tasks lost: the count was not reached");
-        usleep(20);
-    }
-}
-
-static void submit(uint32_t type, uint64_t arg)
-{
-    gmk_task_t t = task(type, arg);
-    int rc;
-
-    while ((rc = gmk_submit(&kernel, &t)) == GMK_E_FULL)
-        sched_yield();
-    must(rc == GMK_OK, "gmk_submit");
-}
-
-static void submit_batches(uint32_t total)
-{
-    gmk_task_t t[BATCH];
-
-    for (uint32_t i = 0; i < total;) {
-        uint32_t n = total - i < BATCH ? total - i : BATCH;
-        for (uint32_t k = 0; k < n; k++)
-            t[k] = task(T_PLAIN, i + k);
-        for (uint32_t d = 0; d < n;) {
-            int k = gmk_submit_batch(&kernel, t + d, n - d);
-            must(k >= 0 || k == GMK_E_FULL, "gmk_submit_batch");
-            if (k > 0)
-                d += (uint32_t)k;
-            else
-                sched_yield();
-        }
-        i += n;
-    }
-}
-
-static void boot(uint32_t workers)
-{
-    gmk_boot_cfg_t cfg = {.arena_size = 256u << 20, .n_workers = workers, .n_tenants = 1};
-    int rc;
-
-    cfg.flags = GMK_BOOT_NO_LINKED_MODULES;
-    memset(&state, 0, sizeof state);
-    rc = gmk_boot(&kernel, &cfg, modules, 1);
-    if (rc != GMK_OK)
-        fprintf(stderr, "gmk_boot: %s: %s\n", gmk_strerror(rc), gmk_boot_error(&kernel));
-    must(rc == GMK_OK, "boot");
-    for (uint32_t i = 0; i < WARM_UP; i++)
-        submit(T_PLAIN, i);
-    wait_ran(WARM_UP);
-    must(gmk_wait_idle(&kernel, LIMIT_S * 1000000000ull) == GMK_OK, "wait_idle");
-    usleep(20000); /* the workers are parked */
-    memset(state.ran, 0, sizeof state.ran);
-}
-
-static void halt(uint64_t total)
-{
-    gmk_audit_report_t r;
-
-    must(gmk_wait_idle(&kernel, LIMIT_S * 1000000000ull) == GMK_OK, "wait_idle");
-    must(ran() == total, "task count: tasks lost or doubled");
-    must(gmk_halt_timeout(&kernel, LIMIT_S * 1000000000ull, &r) == GMK_OK, "halt");
-    must(r.balanced && r.failed == 0 && r.dead == 0, "the books do not balance");
-}
+static void boot(uint32_t workers) { boot_modules(workers, modules, 1); }
 
 static void submit_singles(uint32_t total)
 {
     for (uint32_t i = 0; i < total; i++)
         submit(T_PLAIN, i);
 }
+
+static void submit_batches(uint32_t total) { submit_all(T_PLAIN, total); }
 
 static void start_chain(uint32_t total) { submit(T_CHAIN, total); }
 
@@ -185,6 +63,24 @@ static void row(const char *name, uint32_t workers, uint32_t total, void (*start
     dt = now_ns() - t0;
     halt(total);
     result(name, "GGMK", m_per_s(total, dt), "M tasks/s");
+}
+
+static void obs_row(const char *name, uint32_t total, void (*start)(uint32_t))
+{
+    uint64_t ns[OBS_TIMES];
+
+    if (!bench_wants(name))
+        return;
+    boot(2);
+    for (uint32_t i = 0; i < OBS_TIMES; i++) {
+        uint64_t t0 = now_ns();
+        start(total);
+        wait_ran((i + 1) * (uint64_t)total);
+        ns[i] = now_ns() - t0;
+        wait_idle();
+    }
+    halt(OBS_TIMES * (uint64_t)total);
+    result(name, who(), m_per_s(total, percentile(ns, OBS_TIMES, .5)), "M tasks/s");
 }
 
 static void start_row(void)
@@ -218,5 +114,7 @@ int main(int argc, char **argv)
     row(ROW_TREE2, 2, BENCH_TREE_TASKS, start_tree);
     row(ROW_TREE1, 1, BENCH_TREE_TASKS, start_tree);
     start_row();
+    obs_row(ROW_OBS_CHAIN, BENCH_TASKS, start_chain);
+    obs_row(ROW_OBS_TREE, BENCH_TREE_TASKS, start_tree);
     return 0;
 }
