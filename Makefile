@@ -7,6 +7,7 @@ include mk/config.mk
 include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk examples/*/rules.mk)
 include mk/build.mk
 include mk/test.mk
+include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk)
 include mk/install.mk
 
