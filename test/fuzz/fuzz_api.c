@@ -29,17 +29,17 @@ struct world {
     gmk_kernel_t *k;
     const uint8_t *data;
     size_t n;
-    uint32_t deeds;   /* left to handlers */
-    bool release;     /* no handler may linger */
+    uint32_t deeds; /* left to handlers */
+    bool release;   /* no handler may linger */
     bool init_fails;
-    bool wild_tasks;  /* some payload pointers were made up */
-    uint64_t bad;     /* frees and references of what is none, on purpose */
+    bool wild_tasks; /* some payload pointers were made up */
+    uint64_t bad;    /* frees and references of what is none, on purpose */
     uint32_t ids[MAX_IDS];
     uint32_t n_ids;
     void *mem[MAX_MEM], *pay[MAX_MEM];
     void *stash[MAX_STASH]; /* references that sinks took */
     uint32_t n_stash;
-    bool envelopes;         /* some of them are of envelopes, which hold payloads too */
+    bool envelopes; /* some of them are of envelopes, which hold payloads too */
     sink_t sinks[MAX_SINKS];
     gmk_host_t host[MAX_HOSTS];
     gmk_ctx_t *ctx[MAX_HOSTS];
@@ -232,16 +232,19 @@ static void do_send_bytes(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
 {
     uint32_t chan = take_chan(w, b), type = 1 + take8(b) % (N_TYPES + 1), len = take8(b);
 
-    HEARD(gmk_sdk_chan_send(ctx, chan, type, len == 0xff ? NULL : w, len),
-          SEND_CODES | HALTS(ctx));
+    HEARD(gmk_sdk_chan_send(ctx, chan, type, len == 0xff ? NULL : w, len), SEND_CODES | HALTS(ctx));
 }
 
 static void do_open(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
 {
-    static const uint32_t modes[] = {
-        0, GMK_CHAN_P2P, GMK_CHAN_FANOUT, GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS,
-        GMK_CHAN_P2P | GMK_CHAN_DETERMINISTIC, GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC,
-        GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS, GMK_CHAN_P2P | GMK_CHAN_LOSSLESS};
+    static const uint32_t modes[] = {0,
+                                     GMK_CHAN_P2P,
+                                     GMK_CHAN_FANOUT,
+                                     GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS,
+                                     GMK_CHAN_P2P | GMK_CHAN_DETERMINISTIC,
+                                     GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC,
+                                     GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS,
+                                     GMK_CHAN_P2P | GMK_CHAN_LOSSLESS};
     const char *name = take_name(b);
     uint8_t how = take8(b);
     gmk_chan_opts_t o = {.mode = how < 240 ? modes[how & 7] : take32(b), .slots = take_slots(b)};
@@ -540,7 +543,8 @@ static int on_fini(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
-/* Calls on the kernel, from outside. ------------------------------------------------------------- */
+/* Calls on the kernel, from outside. -------------------------------------------------------------
+ */
 
 static void do_submit(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
 {
@@ -559,16 +563,16 @@ static void do_submit(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
         rc = HEARD(gmk_submit(w->k, t), OUTSIDE_CODES) == GMK_OK;
         break;
     case 3:
-        rc = HEARD(gmk_submit_to(w->k, t, how < 224 ? how >> 3 & 3 : take32(b)),
-                   OUTSIDE_CODES) == GMK_OK;
+        rc = HEARD(gmk_submit_to(w->k, t, how < 224 ? how >> 3 & 3 : take32(b)), OUTSIDE_CODES) ==
+             GMK_OK;
         break;
     case 4:
-        rc = HEARD(gmk_submit_after(w->k, t, how < 224 ? take_ns(b) : take64(b)),
-                   OUTSIDE_CODES) == GMK_OK;
+        rc = HEARD(gmk_submit_after(w->k, t, how < 224 ? take_ns(b) : take64(b)), OUTSIDE_CODES) ==
+             GMK_OK;
         break;
     case 5:
-        rc = HEARD(gmk_submit_at_tick(w->k, t, how < 224 ? gmk_tick_now(w->k) + (how >> 3 & 3)
-                                                         : take32(b)),
+        rc = HEARD(gmk_submit_at_tick(w->k, t,
+                                      how < 224 ? gmk_tick_now(w->k) + (how >> 3 & 3) : take32(b)),
                    OUTSIDE_CODES) == GMK_OK;
         break;
     default:
@@ -682,8 +686,8 @@ static void read_long(world_t *w, bytes_t *b)
 
     FUZZ_CHECK(ev != NULL && waits != NULL && text != NULL);
     if ((how & 3) == 0) {
-        rc = HEARD_N(gmk_trace_read_batch(w->k, ev, how == 0xc0 ? UINT32_MAX : n),
-                     C(GMK_E_INVALID));
+        rc =
+            HEARD_N(gmk_trace_read_batch(w->k, ev, how == 0xc0 ? UINT32_MAX : n), C(GMK_E_INVALID));
         FUZZ_CHECK(rc <= (int)n);
         if (n != 0)
             HEARD(gmk_trace_read(w->k, ev), C(GMK_OK) | C(GMK_E_NOT_FOUND));
@@ -696,7 +700,10 @@ static void read_long(world_t *w, bytes_t *b)
         if (rc != GMK_E_BUSY)
             FUZZ_CHECK(r.balanced == (rc == GMK_OK) && memchr(r.stuck, 0, sizeof(r.stuck)) != NULL);
     } else if (how & 4) {
-        HEARD(gmk_trace_set_level(w->k, how & 8 ? "two" : how & 16 ? "none" : NULL,
+        HEARD(gmk_trace_set_level(w->k,
+                                  how & 8    ? "two"
+                                  : how & 16 ? "none"
+                                             : NULL,
                                   how & 32 ? take32(b) : how >> 5),
               READ_CODES);
     } else {
@@ -726,8 +733,7 @@ static void do_record(world_t *w, bytes_t *b)
               C(GMK_OK) | C(GMK_E_BUSY) | C(GMK_E_RECORD) | C(GMK_E_INVALID));
     } else {
         HEARD(gmk_record_stop(w->k, &fault),
-              C(GMK_OK) | C(GMK_E_NOT_FOUND) | C(GMK_E_BUSY) | C(GMK_E_RECORD) |
-                  C(GMK_E_INVALID));
+              C(GMK_OK) | C(GMK_E_NOT_FOUND) | C(GMK_E_BUSY) | C(GMK_E_RECORD) | C(GMK_E_INVALID));
     }
 }
 
@@ -806,7 +812,8 @@ static void *beside(void *arg)
     return NULL;
 }
 
-/* The end. ------------------------------------------------------------------------------------------ */
+/* The end.
+ * ------------------------------------------------------------------------------------------ */
 
 /* Gives back what is kept. A handler that is at it now may keep something after that. */
 static void give_back(world_t *w)
@@ -861,8 +868,9 @@ static uint64_t n_kept(const world_t *w)
 
 static void end(world_t *w, bytes_t *b, gmk_hal_thread_t *second)
 {
-    static const uint64_t limits[] = {60000000000ull, 60000000000ull, 60000000000ull, 60000000000ull,
-                                      0,    2000,    1000000, 100000000ull};
+    static const uint64_t limits[] = {
+        60000000000ull, 60000000000ull, 60000000000ull, 60000000000ull, 0,
+        2000,           1000000,        100000000ull};
     uint64_t limit = limits[take8(b) & 7];
     gmk_audit_report_t r;
     int rc;

@@ -142,8 +142,8 @@ static void lq_drop_oldest(lq_model_t *m)
 static void lq_push(lq_model_t *m, uint64_t v, bool newest)
 {
     gmk_cell_t c = cell_of(v);
-    bool ok = newest ? gmk_lq_push_newest(&m->q, m->cells, &c)
-                     : gmk_lq_push_oldest(&m->q, m->cells, &c);
+    bool ok =
+        newest ? gmk_lq_push_newest(&m->q, m->cells, &c) : gmk_lq_push_oldest(&m->q, m->cells, &c);
 
     FUZZ_CHECK(ok == (m->n < m->cap));
     if (!ok)
@@ -157,8 +157,8 @@ static void lq_push(lq_model_t *m, uint64_t v, bool newest)
 static void lq_pop(lq_model_t *m, bool newest)
 {
     gmk_cell_t c;
-    bool ok = newest ? gmk_lq_pop_newest(&m->q, m->cells, &c)
-                     : gmk_lq_pop_oldest(&m->q, m->cells, &c);
+    bool ok =
+        newest ? gmk_lq_pop_newest(&m->q, m->cells, &c) : gmk_lq_pop_oldest(&m->q, m->cells, &c);
 
     FUZZ_CHECK(ok == (m->n != 0));
     if (!ok)
@@ -687,7 +687,8 @@ static void fuzz_elems(bytes_t *b)
     int rc;
 
     if (own) {
-        rc = mpmc ? gmk_ring_mpmc_init(&e.m, e.cap, e.size) : gmk_ring_spsc_init(&e.s, e.cap, e.size);
+        rc = mpmc ? gmk_ring_mpmc_init(&e.m, e.cap, e.size)
+                  : gmk_ring_spsc_init(&e.s, e.cap, e.size);
     } else {
         buf = aligned_alloc(16, (bytes + 15) / 16 * 16 + 16);
         FUZZ_CHECK(buf != NULL);

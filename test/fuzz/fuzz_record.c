@@ -82,10 +82,10 @@ static int again(gmk_record_writer_t *w, const gmk_record_t *rec)
 }
 
 typedef struct reading {
-    uint32_t cap;   /* of the reader's buffer */
-    uint64_t seed;  /* of the pieces; 0: all at once */
-    tape_t *copy;   /* what is read is written here again; may be null */
-    bool copied;    /* without a fault */
+    uint32_t cap;  /* of the reader's buffer */
+    uint64_t seed; /* of the pieces; 0: all at once */
+    tape_t *copy;  /* what is read is written here again; may be null */
+    bool copied;   /* without a fault */
 } reading_t;
 
 static size_t piece(uint64_t *seed, size_t left)
@@ -123,8 +123,8 @@ static outcome_t read_all(const uint8_t *p, size_t n, reading_t *how)
         if (o.rc == GMK_RECORD_READY) {
             note(&o, &r, &rec);
             if (how->copy != NULL && o.n_records == 1)
-                FUZZ_CHECK(gmk_record_begin(&w, tape_write, how->copy, r.start_tick,
-                                            r.start_seq) == GMK_OK);
+                FUZZ_CHECK(gmk_record_begin(&w, tape_write, how->copy, r.start_tick, r.start_seq) ==
+                           GMK_OK);
             if (how->copy != NULL)
                 FUZZ_CHECK(again(&w, &rec) == GMK_OK);
         }
@@ -192,9 +192,9 @@ static int write_input(gmk_record_writer_t *w, bytes_t *b)
         FUZZ_CHECK(payload != NULL);
         memset(payload, how, t.payload_len);
     }
-    fits = t.type >= 1 && t.type <= 255 && t.tenant < GMK_MAX_TENANTS && tick > w->tick &&
-           t.payload_len <= GMK_PAYLOAD_MAX && (payload != NULL || t.payload_len == 0) &&
-           strlen(name) < GMK_MAX_CHAN_NAME;
+    fits = tick < GMK_RECORD_LIMIT && t.type >= 1 && t.type <= 255 && t.tenant < GMK_MAX_TENANTS &&
+           tick > w->tick && t.payload_len <= GMK_PAYLOAD_MAX &&
+           (payload != NULL || t.payload_len == 0) && strlen(name) < GMK_MAX_CHAN_NAME;
     rc = gmk_record_input(w, tick, how & 0x20 ? name : NULL, &t, payload);
     free(payload);
     if (!fits && (how & 0x20 || strlen(name) < GMK_MAX_CHAN_NAME) && rc == GMK_OK)
@@ -209,12 +209,17 @@ static void fuzz_write(bytes_t *b)
     tape_t t = {.limit = take8(b) & 1 ? take16(b) : SIZE_MAX};
     gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
     reading_t how = {.cap = GMK_RECORD_MAX_BYTES, .seed = take8(b)};
+    uint64_t tick = take_wide(b), seq = take_wide(b);
     uint32_t n_records = 0;
     outcome_t o;
     int rc;
 
     FUZZ_CHECK(gmk_record_input(&w, 1, NULL, NULL, NULL) == GMK_E_NOT_FOUND);
-    rc = gmk_record_begin(&w, tape_write, &t, take_wide(b), take_wide(b));
+    rc = gmk_record_begin(&w, tape_write, &t, tick, seq);
+    if (tick >= GMK_RECORD_LIMIT || seq >= GMK_RECORD_LIMIT) {
+        FUZZ_CHECK(rc == GMK_E_INVALID && t.n == 0);
+        return;
+    }
     while (rc == GMK_OK && w.state == GMK_RECORD_ON && n_records < MOST_RECORDS) {
         uint8_t op = take8(b);
 
@@ -234,6 +239,10 @@ static void fuzz_write(bytes_t *b)
     o = read_all(t.p, t.n, &how);
     FUZZ_CHECK(o.n_records == n_records && (o.rc == GMK_OK) == (rc == GMK_OK));
     FUZZ_CHECK(o.rc == GMK_OK || o.fault == GMK_RECORD_TRUNCATED || o.fault == GMK_RECORD_NO_END);
+    for (uint32_t n = take8(b) & 3; t.n != 0 && n != 0; n--) /* then altered, and sealed again */
+        t.p[(t.n - 1) - take16(b) % t.n] ^= take8(b);
+    put_right(t.p, t.n);
+    fuzz_read(t.p, t.n, take8(b));
     free(t.p);
 }
 

@@ -34,7 +34,8 @@ static int on_task(gmk_ctx_t *ctx)
     bool first = t->yield_count == 0 && gmk_retries(ctx) == 0;
     volatile uint8_t sum = 0;
 
-    for (uint32_t i = 0; (t->flags & GMK_TF_PAYLOAD_RC) != 0 && p != NULL && i < t->payload_len; i++)
+    for (uint32_t i = 0; (t->flags & GMK_TF_PAYLOAD_RC) != 0 && p != NULL && i < t->payload_len;
+         i++)
         sum = (uint8_t)(sum + p[i]);
     more.meta1 = t->meta1 + 1;
     if (first && t->meta1 < 3 && (t->meta0 & 1) != 0)
@@ -57,20 +58,31 @@ static gmk_handler_reg_t alpha_fns[] = {{.type = 1, .fn = on_task, .name = "one"
                                         {.type = 2, .fn = on_task, .name = "two", .flags = DET}};
 static gmk_handler_reg_t beta_fns[] = {{.type = 3, .fn = on_task, .name = "three", .flags = DET},
                                        {.type = 4, .fn = on_task, .name = "four"}};
-static gmk_chan_decl_t alpha_chans[] = {
-    {.name = "fz.a", .direction = GMK_CHAN_CONSUME, .msg_type = 1,
-     .mode = GMK_CHAN_P2P | GMK_CHAN_DETERMINISTIC}};
+static gmk_chan_decl_t alpha_chans[] = {{.name = "fz.a",
+                                         .direction = GMK_CHAN_CONSUME,
+                                         .msg_type = 1,
+                                         .mode = GMK_CHAN_P2P | GMK_CHAN_DETERMINISTIC}};
 static gmk_chan_decl_t beta_chans[] = {
-    {.name = "fz.b", .direction = GMK_CHAN_CONSUME, .msg_type = 3,
+    {.name = "fz.b",
+     .direction = GMK_CHAN_CONSUME,
+     .msg_type = 3,
      .mode = GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC},
     {.name = "fz.c", .direction = GMK_CHAN_CONSUME, .msg_type = 4}};
-static gmk_module_t mods[] = {
-    {.name = "alpha", .handlers = alpha_fns, .n_handlers = 2, .channels = alpha_chans,
-     .n_channels = 1},
-    {.name = "beta", .handlers = beta_fns, .n_handlers = 2, .channels = beta_chans,
-     .n_channels = 2},
-    {.name = "gamma", .handlers = beta_fns, .n_handlers = 1, .channels = beta_chans,
-     .n_channels = 1}};
+static gmk_module_t mods[] = {{.name = "alpha",
+                               .handlers = alpha_fns,
+                               .n_handlers = 2,
+                               .channels = alpha_chans,
+                               .n_channels = 1},
+                              {.name = "beta",
+                               .handlers = beta_fns,
+                               .n_handlers = 2,
+                               .channels = beta_chans,
+                               .n_channels = 2},
+                              {.name = "gamma",
+                               .handlers = beta_fns,
+                               .n_handlers = 1,
+                               .channels = beta_chans,
+                               .n_channels = 1}};
 
 /* Tapes. -------------------------------------------------------------------------------------- */
 
@@ -123,9 +135,9 @@ static void stop(stage_t *s)
 #define TICK_NS 1000000000ull
 #define REPLAY_CODES                                                                               \
     (C(GMK_OK) | C(GMK_E_DIVERGED) | C(GMK_E_RECORD) | C(GMK_E_NOT_FOUND) | C(GMK_E_BUSY) |        \
-     C(GMK_E_TIMEOUT) | C(GMK_ALLOC_FAIL) | C(GMK_E_LIMIT) | C(GMK_E_INVALID) |                    \
-     C(GMK_E_HALTING) | C(GMK_E_WIRING) | C(GMK_E_NO_HANDLER) | C(GMK_E_TENANT) |                  \
-     C(GMK_CHAN_CLOSED) | C(GMK_CHAN_TYPE_MISMATCH))
+     C(GMK_E_TIMEOUT) | C(GMK_ALLOC_FAIL) | C(GMK_E_LIMIT) | C(GMK_E_INVALID) | C(GMK_E_HALTING) | \
+     C(GMK_E_WIRING) | C(GMK_E_NO_HANDLER) | C(GMK_E_TENANT) | C(GMK_CHAN_CLOSED) |                \
+     C(GMK_CHAN_TYPE_MISMATCH))
 
 static void run_replay(void *arg)
 {

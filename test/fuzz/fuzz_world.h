@@ -89,9 +89,20 @@ static const char *const good_names[N_NAMES] = {"fz.a", "fz.b", "fz.c", "fz.d"};
 static const char *take_name(bytes_t *b)
 {
     static const char *const others[] = {
-        "sys.error", "sys.dropped", "sys.tick", "sys.trace", "",         "plain",
-        NULL,        "bad name",    ".a",       "a..b",      "a.",       "fz.\x01",
-        "\xc3\xa9.x", "fz.'a'",
+        "sys.error",
+        "sys.dropped",
+        "sys.tick",
+        "sys.trace",
+        "",
+        "plain",
+        NULL,
+        "bad name",
+        ".a",
+        "a..b",
+        "a.",
+        "fz.\x01",
+        "\xc3\xa9.x",
+        "fz.'a'",
         "fz.sixty.three.letters.are.what.a.name.may.have.and.no.more.xx",
         "fz.a.name.that.is.longer.than.sixty.three.letters.is.refused.by.all",
     };
@@ -209,7 +220,8 @@ static void take_module(bytes_t *b, draft_t *d, uint32_t i, uint8_t modes)
 }
 
 /* Draws a kernel. fn: every handler; user: of every module. */
-static __attribute__((unused)) void take_draft(bytes_t *b, draft_t *d, gmk_handler_fn fn, void *user)
+static __attribute__((unused)) void take_draft(bytes_t *b, draft_t *d, gmk_handler_fn fn,
+                                               void *user)
 {
     uint8_t x = take8(b), modes;
 

@@ -6,7 +6,8 @@
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?=
 FUZZ_TARGETS ?=
-FUZZ_SIM := api boot replay pipeline
+# The machine's end and the job's reader and printer are the target's own.
+FUZZ_WRAP := -Wl,--wrap=_Exit,--wrap=pl_read,--wrap=pl_print
 
 $(B)/linux/fuzz/%: $(B)/linux/test/fuzz/%.o $(B)/linux/libgmk_cpu.a
 	@mkdir -p $(@D)
@@ -14,7 +15,9 @@ $(B)/linux/fuzz/%: $(B)/linux/test/fuzz/%.o $(B)/linux/libgmk_cpu.a
 
 $(B)/sim/fuzz/%: $(B)/sim/test/fuzz/%.o $(B)/sim/libgmk_cpu.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_LINK) -Wl,--wrap=_Exit $^ $(LDLIBS_sim) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_LINK) $(FUZZ_WRAP) $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS_sim) -o $@
+
+$(B)/sim/fuzz/fuzz_pipeline: $(patsubst %.c,$(B)/sim/%.o,$(PIPELINE_PART_SRCS))
 
 fuzz:
 	@sh mk/positive.sh 'FUZZ_SECONDS=$(FUZZ_SECONDS)' $(if $(FUZZ_SEED),'FUZZ_SEED=$(FUZZ_SEED)')

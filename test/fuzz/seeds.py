@@ -38,7 +38,12 @@ def end_record(tick, n_inputs, trace_hash=0):
 def record():
     tape = header(3, 9) + input_record(4) + input_record(4, b'fz.a', b'xyz') + \
         tick_record(4, 7) + input_record(6, b'', b'0123') + tick_record(5) + end_record(5, 3)
-    return [bytes([how]) + tape for how in (0, 2, 4, 6)] + [bytes([3]) + bytes(range(64))]
+    long = header() + input_record(1, b'fz.a', bytes(300)) + tick_record(1) + end_record(1, 1)
+    odd = bytearray(input_record(1, b'odd', b'12'))
+    odd[-5] = 1  # between the name and the check
+    odd = header() + bytes(odd) + tick_record(1) + end_record(1, 1)
+    return [bytes([how]) + tape for how in (0, 2, 4, 6)] + [b'\6' + long, b'\2' + odd] + \
+        [bytes([3]) + bytes(range(k, k + 90)) for k in (0, 40, 120)]
 
 
 def replay():
@@ -61,9 +66,16 @@ def boot():
     return noise((100, 200), 20)
 
 
+def pipeline():
+    text = b'One word, two words; a WORD of one.\n' * 6 + b'x' * 1100 + b' end'
+    options = bytes([0, 0x80, 2, 0x38, 0x35, 0x82, 3, 0x31, 0x30, 0x30, 0x83, 0x84, 1, 0x66])
+    return [options] + [bytes([1, how, how]) + text for how in range(8)]
+
+
 def write(name, folder):
     """Writes the seeds of a target into a folder, if it has some."""
-    made = {'api': api, 'boot': boot, 'record': record, 'replay': replay}.get(name)
+    made = {'api': api, 'boot': boot, 'pipeline': pipeline, 'record': record,
+            'replay': replay}.get(name)
     if made is None:
         return
     os.makedirs(folder, exist_ok=True)
