@@ -20,7 +20,8 @@ import shutil
 import subprocess
 import sys
 
-import seeds
+sys.dont_write_bytecode = True
+import seeds  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
