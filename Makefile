@@ -7,6 +7,7 @@ include mk/config.mk
 include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk examples/*/rules.mk)
 include mk/build.mk
 include mk/test.mk
+include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk)
 include mk/install.mk
 
@@ -16,6 +17,8 @@ help:
 	@echo 'test           all unit tests on linux and on the simulated machine'
 	@echo 'test-ring test-alloc test-sched test-chan test-module test-worker test-boot'
 	@echo 'sim            SEEDS=500 seeds of each random storm on the simulated machine'
+	@echo 'fuzz           every fuzz target under libFuzzer, FUZZ_SECONDS=60 each; FUZZ_SEED='
+	@echo 'fuzz-check     a short fixed run of each, and planted bugs that they must find'
 	@echo 'mutants        planted bugs, each of which sim must find'
 	@echo 'models         the lock-free structures under Relacy, and planted bugs'
 	@echo 'protocols      parking and channel tokens under Spin, and planted mistakes'

@@ -21,7 +21,7 @@ storm=${STORM:-15}
 logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
-test-debug strip tunables canary stress-tsan stress-asan sim mutants models protocols
+test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
 requirements runners headers install docs pipeline'
 several='requirements runners'
 
@@ -57,6 +57,7 @@ section() {
     sim) run_make sim SEEDS="$seeds" CHAN_SEEDS="$chan_seeds" ;;
     stress-tsan) run_make stress SAN=tsan SECONDS="$storm" ;;
     stress-asan) run_make stress SAN=asan SECONDS="$storm" ;;
+    fuzz) run_make fuzz-check ;;
     mutants) run_make mutants ;;
     models) run_make models ;;
     protocols) run_make protocols ;;

@@ -45,6 +45,7 @@ run() {
 run sim sim SEEDS="$seeds"
 run tsan stress SAN=tsan SECONDS="$seconds"
 run asan stress SAN=asan SECONDS="$seconds"
+run fuzz fuzz FUZZ_SECONDS="$((seconds < 300 ? seconds : 300))"
 run resident resident SECONDS="$seconds"
 run mixed mixed SECONDS="$mixed"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -68,7 +68,7 @@ docs-check: ; @echo '0 passed, 0 failed, 0 skipped'
 models: ; @echo done
 canary-check: ; @echo '5 passed, 0 failed, 0 skipped'; exit 1
 install-check: ; @echo '0 passed, 2 failed, 0 skipped'; echo '1 passed, 0 failed, 0 skipped'
-sim stress resident mixed: ; @echo '$(SAYS) passed, 0 failed, 0 skipped'
+sim stress resident mixed fuzz: ; @echo '$(SAYS) passed, 0 failed, 0 skipped'
 M
 check=$dir/tree/scripts/check.sh
 gives check_last_line 0 '4 passed, 0 failed, 0 skipped' sh "$check" lint
@@ -82,8 +82,8 @@ gives check_seeds 2 "SEEDS must be a positive number, not 'many'" env SEEDS=many
 gives check_chan_seeds 2 "CHAN_SEEDS must be" env CHAN_SEEDS=0 sh "$check" lint
 gives check_storm 2 "STORM must be" env STORM=-1 sh "$check" lint
 soak=$dir/tree/scripts/soak.sh
-gives soak_good 0 '10 passed, 0 failed, 0 skipped' env SAYS=2 sh "$soak" 1 1 1
-gives soak_empty 1 '0 passed, 5 failed, 0 skipped' env SAYS=0 sh "$soak" 1 1 1
+gives soak_good 0 '12 passed, 0 failed, 0 skipped' env SAYS=2 sh "$soak" 1 1 1
+gives soak_empty 1 '0 passed, 6 failed, 0 skipped' env SAYS=0 sh "$soak" 1 1 1
 gives soak_seeds 2 "SEEDS must be" env SAYS=2 sh "$soak" 0 1
 gives soak_seconds 2 "SECONDS must be" env SAYS=2 sh "$soak" 1 1s
 gives soak_mixed 2 "MIXED must be" env SAYS=2 sh "$soak" 1 1 0
@@ -132,6 +132,9 @@ gives make_sim_zero 2 "SEEDS must be a positive number, not '0'" make -s CC=gcc 
 gives make_sim_no_number 2 "SEEDS must be" make -s CC=gcc sim SEEDS=many
 gives make_sim_chan_seeds 2 "CHAN_SEEDS must be" make -s CC=gcc sim SEEDS=1 CHAN_SEEDS=
 gives make_stress_zero 2 "SECONDS must be" make -s CC=gcc stress SECONDS=0
+gives make_fuzz_zero 2 "FUZZ_SECONDS must be" make -s fuzz FUZZ_SECONDS=0
+gives make_fuzz_seed 2 "FUZZ_SEED must be" make -s fuzz FUZZ_SEED=x
+gives make_fuzz_unknown 2 "there is no target" make -s fuzz FUZZ_TARGETS=nothing
 gives make_soak_zero 2 "SOAK_SEEDS must be" make -s soak SOAK_SEEDS=0
 gives make_soak_mixed_zero 2 "SOAK_MIXED must be" make -s soak SOAK_MIXED=0
 

@@ -778,6 +778,29 @@ static void forge(const char *channel, gmk_task_t t, uint64_t hash)
     gmk_test_assert_eq(gmk_record_end(&w, hash), GMK_OK);
 }
 
+/* Found by fuzzing: a replay took a step for every tick up to the one a recording names. */
+GMK_TEST(det_replay_goes_straight_to_a_far_tick)
+{
+    const uint64_t far = GMK_RECORD_LIMIT - 1;
+    gmk_task_t t = {.type = T_IN, .flags = GMK_TF_DETERMINISTIC};
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+    gmk_replay_report_t report;
+    uint64_t rand = 1;
+
+    GMK_REQUIRE(begin(2));
+    record_n = record_at = 0;
+    record_cap = RECORD_BYTES;
+    gmk_test_assert_eq(gmk_record_begin(&w, write_bytes, NULL, 0, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_record_input(&w, far, NULL, &t, NULL), GMK_OK);
+    gmk_test_assert_eq(gmk_record_tick(&w, far, gmk_trace_hash(&det.k)), GMK_OK);
+    gmk_test_assert_eq(gmk_record_end(&w, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_replay(&det.k, read_bytes, &rand, KIT_WAIT_NS, &report), GMK_E_DIVERGED);
+    gmk_test_assert_eq(report.n_ticks, 1);
+    gmk_test_assert_eq(report.tick, far + 1);
+    gmk_test_assert_eq(gmk_tick_now(&det.k), (uint32_t)far);
+    end();
+}
+
 /* DET-7, R15: an input of a recording is checked as an emit is: another kernel's, or one
  * that was changed, is refused, and nothing of it is done. */
 GMK_TEST(det_replay_refuses_input_that_an_emit_refuses)

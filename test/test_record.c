@@ -372,6 +372,42 @@ GMK_TEST(record_field_out_of_range_has_its_own_fault)
     }
 }
 
+/* Found by fuzzing: a number in the header that no kernel can count on from ended the replay
+ * by an assertion, and a last tick at the end of the circle let it go round. */
+GMK_TEST(record_number_at_the_limit_is_refused)
+{
+    static const struct {
+        uint32_t begin, size, at, fault, fault_at;
+    } cases[] = {{0, 40, 22, GMK_RECORD_BAD_HEADER, 16},
+                 {0, 40, 30, GMK_RECORD_BAD_HEADER, 24},
+                 {40, 68, 54, GMK_RECORD_BAD_TICK, 48},
+                 {184, 28, 198, GMK_RECORD_BAD_TICK, 192}};
+    uint32_t n = record_small();
+    gmk_record_writer_t w = {.state = GMK_RECORD_IDLE};
+    gmk_record_reader_t r;
+    gmk_task_t t = input(0);
+
+    GMK_REQUIRE(n != 0);
+    for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
+        gmk_hal_memcpy(copy.bytes, tape.bytes, n);
+        copy.bytes[cases[i].at] = 0x20; /* bit 53 of the number */
+        reseal(copy.bytes + cases[i].begin, cases[i].size);
+        GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
+        gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
+        gmk_test_assert_eq(r.fault, cases[i].fault);
+        gmk_test_assert_eq(r.fault_at, cases[i].fault_at);
+    }
+    gmk_test_assert_eq(gmk_record_begin(&w, tape_write, &tape, GMK_RECORD_LIMIT, 0), GMK_E_INVALID);
+    gmk_test_assert_eq(gmk_record_begin(&w, tape_write, &tape, 0, GMK_RECORD_LIMIT), GMK_E_INVALID);
+    tape_clear(TAPE_MAX);
+    gmk_test_assert_eq(
+        gmk_record_begin(&w, tape_write, &tape, GMK_RECORD_LIMIT - 2, GMK_RECORD_LIMIT - 1),
+        GMK_OK);
+    gmk_test_assert_eq(gmk_record_tick(&w, GMK_RECORD_LIMIT - 1, 0), GMK_OK);
+    gmk_test_assert_eq(gmk_record_input(&w, GMK_RECORD_LIMIT, NULL, &t, NULL), GMK_E_RECORD);
+    gmk_test_assert_eq(w.fault, GMK_RECORD_BAD_INPUT);
+}
+
 /* The end: another count, another tick; then a byte after it. */
 GMK_TEST(record_end_that_differs_has_its_own_fault)
 {

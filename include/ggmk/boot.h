@@ -110,7 +110,8 @@ int gmk_halt_timeout(gmk_kernel_t *k, uint64_t timeout_ns, gmk_audit_report_t *r
 /* Submits a copy of *t from any thread outside the kernel's handlers; safe against a
  * halt by another thread, and after it while *k is the halted kernel's storage.
  * returns: GMK_OK, GMK_E_INVALID, GMK_E_NO_HANDLER, GMK_E_TENANT, GMK_E_FULL (back off
- * and try again), GMK_E_HALTING. ownership: as gmk_emit.
+ * and try again), GMK_E_HALTING; of a deterministic task GMK_E_WIRING (as gmk_emit) and
+ * GMK_ALLOC_FAIL. ownership: as gmk_emit.
  * threads: any. cost: one ring push, four read-modify-writes. source: SYS-12. */
 int gmk_submit(gmk_kernel_t *k, gmk_task_t *t);
 

@@ -20,6 +20,9 @@
 #define GMK_RECORD_VERSION 1u
 #define GMK_RECORD_HEADER_BYTES 40u
 #define GMK_RECORD_MIN_BYTES 128u /* of a reader's buffer: every record without payload */
+/* Ticks, and the number in the header, are below it: whoever goes on from there can count as
+ * far again. */
+#define GMK_RECORD_LIMIT ((uint64_t)1 << 53)
 #define GMK_RECORD_MAX_BYTES (64u + GMK_PAYLOAD_MAX + GMK_MAX_CHAN_NAME + 8u) /* of any record */
 
 enum gmk_record_kind {
@@ -86,8 +89,9 @@ typedef struct gmk_record_reader {
 GMK_EXTERN_C_BEGIN
 
 /* Begins a recording: writes the header. tick: the last one begun, seq: the next one to
- * be given. returns: GMK_OK, GMK_E_INVALID (null), GMK_E_BUSY (one is on), GMK_E_RECORD
- * (fn refused). threads: w has one user at a time, in all calls. */
+ * be given. returns: GMK_OK, GMK_E_INVALID (null; a number not below GMK_RECORD_LIMIT),
+ * GMK_E_BUSY (one is on), GMK_E_RECORD (fn refused). threads: w has one user at a time, in
+ * all calls. */
 GMK_NODISCARD int gmk_record_begin(gmk_record_writer_t *w, gmk_record_write_fn fn, void *arg,
                                    uint64_t tick, uint64_t seq);
 

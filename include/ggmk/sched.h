@@ -16,7 +16,8 @@ GMK_EXTERN_C_BEGIN
  * pre: t->type has a handler, t->tenant is below the tenant count.
  * ownership: t stays the caller's; on success the payload reference goes with the copy.
  * returns: GMK_OK, GMK_E_INVALID, GMK_E_NO_HANDLER, GMK_E_TENANT, GMK_ALLOC_FAIL;
- * outside a handler also GMK_E_FULL, GMK_E_HALTING.
+ * outside a handler also GMK_E_FULL, GMK_E_HALTING; GMK_E_WIRING (a deterministic task, and
+ * a handler without GMK_HF_DETERMINISTIC).
  * threads: ctx's own. cost: about 3 ns in a handler. source: SDK-4, EQ-1, R19. */
 GMK_NODISCARD int gmk_emit(gmk_ctx_t *ctx, gmk_task_t *t);
 

@@ -118,7 +118,7 @@ int gmk_record_begin(gmk_record_writer_t *w, gmk_record_write_fn fn, void *arg, 
 {
     uint8_t h[GMK_RECORD_HEADER_BYTES - CHECK_BYTES] = {0};
 
-    if (w == NULL || fn == NULL)
+    if (w == NULL || fn == NULL || tick >= GMK_RECORD_LIMIT || seq >= GMK_RECORD_LIMIT)
         return GMK_E_INVALID;
     if (w->state == GMK_RECORD_ON)
         return GMK_E_BUSY;
@@ -146,9 +146,9 @@ static uint32_t name_length(const char *name)
 static bool holds(const gmk_record_writer_t *w, uint64_t tick, const gmk_task_t *t,
                   const void *payload)
 {
-    return t != NULL && tick > w->tick && t->type != 0 && t->type <= TYPE_MAX &&
-           t->tenant < GMK_MAX_TENANTS && t->payload_len <= GMK_PAYLOAD_MAX &&
-           (payload != NULL || t->payload_len == 0);
+    return t != NULL && tick > w->tick && tick < GMK_RECORD_LIMIT && t->type != 0 &&
+           t->type <= TYPE_MAX && t->tenant < GMK_MAX_TENANTS &&
+           t->payload_len <= GMK_PAYLOAD_MAX && (payload != NULL || t->payload_len == 0);
 }
 
 int gmk_record_input(gmk_record_writer_t *w, uint64_t tick, const char *channel,
@@ -187,7 +187,7 @@ int gmk_record_tick(gmk_record_writer_t *w, uint64_t tick, uint64_t hash)
 
     if (rc != GMK_OK)
         return rc;
-    if (tick <= w->tick)
+    if (tick <= w->tick || tick >= GMK_RECORD_LIMIT)
         return fail(w, GMK_RECORD_BAD_INPUT);
     w->tick = tick;
     put_head(p, TICK_SIZE, GMK_RECORD_TICK, 0, tick);
@@ -280,6 +280,8 @@ static int at_header(gmk_record_reader_t *r)
         return wrong(r, GMK_RECORD_BAD_CHECK, 36);
     r->start_tick = get(p + 16, 8);
     r->start_seq = get(p + 24, 8);
+    if (r->start_tick >= GMK_RECORD_LIMIT || r->start_seq >= GMK_RECORD_LIMIT)
+        return wrong(r, GMK_RECORD_BAD_HEADER, r->start_tick >= GMK_RECORD_LIMIT ? 16 : 24);
     r->tick = r->start_tick;
     next(r, AT_HEAD);
     return GMK_RECORD_MORE;
@@ -302,7 +304,7 @@ static int at_head(gmk_record_reader_t *r)
         return wrong(r, GMK_RECORD_BAD_NAME, 5);
     if (get(r->buf + 6, 2) != 0)
         return wrong(r, GMK_RECORD_BAD_RESERVED, 6);
-    if (kind == GMK_RECORD_END ? tick != r->tick : tick <= r->tick)
+    if (kind == GMK_RECORD_END ? tick != r->tick : tick <= r->tick || tick >= GMK_RECORD_LIMIT)
         return wrong(r, GMK_RECORD_BAD_TICK, 8);
     return kind == GMK_RECORD_INPUT ? want(r, AT_INPUT, INPUT_BYTES)
                                     : want(r, AT_BODY, (uint32_t)size);
