@@ -6,6 +6,7 @@
 #include "ring.hpp"
 #include "ggmk/prim/cells.h"
 #include "ggmk/prim/spsc.h"
+#include <cstddef>
 
 struct Spsc {
     gmk_spsc_t r;
@@ -73,26 +74,25 @@ template <> struct item_of<Cells> {
     using type = gmk_cell_t;
 };
 
+// As whole words, as the peers' items are filled: field by field the compiler scatters a
+// batch in some 400 narrow stores, which took longer than the ring does.
 static inline void item_fill(gmk_cell_t &c, uint64_t x)
 {
-    c.sub = (uint16_t)x;
-    c.retries = (uint16_t)(x >> 16);
+    uint32_t beside = (uint32_t)x; // subscription and retries
+    uint64_t task[6];
+
+    for (uint64_t k = 0; k < 6; k++)
+        task[k] = x + 2 + k;
+    memcpy((char *)&c + offsetof(gmk_cell_t, sub), &beside, sizeof beside);
     c.chan_seq = x + 1;
-    c.task.type = (uint32_t)(x + 2);
-    c.task.flags = (uint16_t)(x + 2);
-    c.task.tenant = (uint16_t)(x + 2);
-    c.task.channel = (uint32_t)(x + 3);
-    c.task.seq = (uint32_t)(x + 3);
-    c.task.payload_ptr = x + 4;
-    c.task.payload_len = (uint32_t)(x + 5);
-    c.task.yield_count = (uint16_t)(x + 5);
-    c.task._pad = (uint16_t)(x + 5);
-    c.task.meta0 = x + 6;
-    c.task.meta1 = x + 7;
+    memcpy((void *)&c.task, task, sizeof task);
 }
 static inline uint64_t item_sum(const gmk_cell_t &c)
 {
-    return (c.sub | (uint64_t)c.retries << 16) + c.task.meta1;
+    uint32_t beside;
+
+    memcpy(&beside, (const char *)&c + offsetof(gmk_cell_t, sub), sizeof beside);
+    return beside + c.task.meta1;
 }
 
 int main(int argc, char **argv)
