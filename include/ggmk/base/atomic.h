@@ -32,15 +32,15 @@ enum gmk_fault { GMK_FAULT_ALLOC, GMK_FAULT_QUEUE };
 /* After a lost compare-and-swap the loser stays away for about a microsecond, so
  * that the winner runs a stretch of operations on lines it owns. Operations on n
  * slots at once last longer, and so does the stretch: 4.5 us for 32 slots. */
-#define GMK_LOST_RACE_PAUSES 48
-#define GMK_LOST_BATCH_PAUSES 4 /* more for each further slot */
-#define GMK_LOST_BATCH_MAX 32u
+#define GMK_LOST_RACE_PAUSES 44u
+#define GMK_LOST_SLOT_PAUSES 4u /* more for each slot, */
+#define GMK_LOST_SLOTS_MAX 32u  /* but not for more than these */
 
 GMK_FN void gmk_lost_batch(uint32_t n)
 {
-    uint32_t more = n < GMK_LOST_BATCH_MAX ? n - 1 : GMK_LOST_BATCH_MAX;
+    uint32_t slots = n < GMK_LOST_SLOTS_MAX ? n : GMK_LOST_SLOTS_MAX;
 
-    for (uint32_t i = 0; i < GMK_LOST_RACE_PAUSES + GMK_LOST_BATCH_PAUSES * more; i++)
+    for (uint32_t i = 0; i < GMK_LOST_RACE_PAUSES + GMK_LOST_SLOT_PAUSES * slots; i++)
         gmk_pause();
 }
 
