@@ -6,8 +6,10 @@
 #include "ring.hpp"
 #include "ggmk/prim/cells.h"
 #include "ggmk/prim/spsc.h"
+#include <algorithm>
 #include <cstddef>
 
+// A run of slots is copied as it lies, in at most two pieces.
 struct Spsc {
     gmk_spsc_t r;
     alignas(128) Item buf[BENCH_RING_CAP];
@@ -16,12 +18,21 @@ struct Spsc {
     struct Prod {
         Spsc &q;
         explicit Prod(Spsc &x) : q(x) {}
-        bool push(const Item &i) { return push_n(&i, 1) == 1; }
+        bool push(const Item &i)
+        {
+            uint32_t pos;
+            if (gmk_spsc_claim(&q.r, 1, &pos, GMK_DEV) == 0)
+                return false;
+            q.buf[pos & MASK] = i;
+            gmk_spsc_publish(&q.r, pos, 1, GMK_DEV);
+            return true;
+        }
         unsigned push_n(const Item *a, unsigned n)
         {
             uint32_t pos, k = gmk_spsc_claim(&q.r, n, &pos, GMK_DEV);
-            for (uint32_t i = 0; i < k; i++)
-                q.buf[(pos + i) & MASK] = a[i];
+            uint32_t at = pos & MASK, first = k < MASK + 1 - at ? k : MASK + 1 - at;
+            std::copy_n(a, first, q.buf + at);
+            std::copy_n(a + first, k - first, q.buf);
             if (k != 0)
                 gmk_spsc_publish(&q.r, pos, k, GMK_DEV);
             return k;
@@ -30,12 +41,21 @@ struct Spsc {
     struct Cons {
         Spsc &q;
         explicit Cons(Spsc &x) : q(x) {}
-        bool pop(Item &i) { return pop_n(&i, 1) == 1; }
+        bool pop(Item &i)
+        {
+            uint32_t pos;
+            if (gmk_spsc_take(&q.r, 1, &pos, GMK_DEV) == 0)
+                return false;
+            i = q.buf[pos & MASK];
+            gmk_spsc_release(&q.r, pos, 1, GMK_DEV);
+            return true;
+        }
         unsigned pop_n(Item *a, unsigned n)
         {
             uint32_t pos, k = gmk_spsc_take(&q.r, n, &pos, GMK_DEV);
-            for (uint32_t i = 0; i < k; i++)
-                a[i] = q.buf[(pos + i) & MASK];
+            uint32_t at = pos & MASK, first = k < MASK + 1 - at ? k : MASK + 1 - at;
+            std::copy_n(q.buf + at, first, a);
+            std::copy_n(q.buf, k - first, a + first);
             if (k != 0)
                 gmk_spsc_release(&q.r, pos, k, GMK_DEV);
             return k;
