@@ -33,6 +33,17 @@ template <class Q> struct item_of {
 constexpr unsigned BULK = 32;
 constexpr int STALL_S = 2;
 
+// Room for a batch, which wanders through a page. The cells of a batch lie at one of two
+// places of their pages, so a batch at a fixed place would meet them at one distance all
+// the time; and where the places coincide, loads wait for stores that they have nothing to
+// do with, at twice the time. So every queue goes through all distances.
+template <class T> struct wandering_batch {
+    static constexpr unsigned PLACES = 4096 / sizeof(T), STAY = 32;
+    alignas(4096) T room[PLACES + BULK];
+    unsigned batches = 0;
+    T *next() { return room + batches++ / STAY % PLACES; }
+};
+
 template <class Q> void produce(Q &q, uint64_t base, uint64_t m, bool bulk, backoff b)
 {
     using T = typename item_of<Q>::type;
@@ -45,8 +56,9 @@ template <class Q> void produce(Q &q, uint64_t base, uint64_t m, bool bulk, back
                 backoff_wait(&b);
         }
     } else if constexpr (requires(T * a) { h.push_n(a, 1u); }) {
-        T a[BULK];
+        wandering_batch<T> room;
         for (uint64_t i = 0; i < m; i += BULK) {
+            T *a = room.next();
             for (unsigned k = 0; k < BULK; k++)
                 item_fill(a[k], base + i + k);
             for (unsigned d = 0; d < BULK;) {
@@ -72,8 +84,9 @@ template <class Q> uint64_t consume(Q &q, uint64_t m, bool bulk, backoff b)
             s += item_sum(it);
         }
     } else if constexpr (requires(T * a) { h.pop_n(a, 1u); }) {
-        T a[BULK];
+        wandering_batch<T> room;
         for (uint64_t d = 0; d < m;) {
+            T *a = room.next();
             unsigned want = m - d < BULK ? (unsigned)(m - d) : BULK;
             unsigned k = h.pop_n(a, want);
             for (unsigned j = 0; j < k; j++)

@@ -91,7 +91,7 @@ GMK_FN uint32_t gmk_mpmc_claim(gmk_mpmc_t *r, const void *base, uint32_t stride,
             *pos = p;
             return n;
         }
-        gmk_lost_race();
+        gmk_lost_batch(want);
         p = gmk_load_rlx(&r->tail, scope); /* relaxed: as above */
     }
 }
@@ -111,16 +111,27 @@ GMK_FN uint32_t gmk_mpmc_claim_sp(gmk_mpmc_t *r, const void *base, uint32_t stri
     return n;
 }
 
-/* Producer: hands n claimed and written slots over. */
+/* Producer: hands n claimed and written slots over, the first one last: a consumer
+ * that waits at it then finds all of them, and leaves the others' lines alone till
+ * they are handed over. */
 GMK_FN void gmk_mpmc_publish(gmk_mpmc_t *r, const void *base, uint32_t stride, uint32_t pos,
                              uint32_t n, int scope)
 {
     uint32_t mask = r->mask_p;
 
     GMK_PUBLISH_FENCE(scope);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = n; i-- > 0;)
         GMK_PUBLISH(gmk_mpmc_turn(base, mask, pos + i, stride), ((pos + i) & ~mask) | 1,
                     scope); /* sync: mpmc.turn */
+}
+
+/* Asks for the lines of n full slots, which their consumer reads and gives back by a
+ * store: one transfer a line instead of two. For one slot it gains nothing. */
+GMK_FN void gmk_mpmc_own(const void *base, uint32_t mask, uint32_t pos, uint32_t stride, uint32_t n)
+{
+    if (n > 1)
+        for (uint32_t i = 0; i < n; i++)
+            GMK_PREFETCH_WRITE(gmk_mpmc_turn(base, mask, pos + i, stride));
 }
 
 /* Consumer: takes up to want full slots, *pos on. Returns how many; 0: empty. The
@@ -140,12 +151,13 @@ GMK_FN uint32_t gmk_mpmc_take(gmk_mpmc_t *r, const void *base, uint32_t stride, 
             p = now;
             continue;
         }
+        gmk_mpmc_own(base, mask, p, stride, n);
         if (gmk_cas_rlx(&r->head, &p, p + n, scope)) { /* relaxed: the turn word orders */
             GMK_TAKE_FENCE(scope);
             *pos = p;
             return n;
         }
-        gmk_lost_race();
+        gmk_lost_batch(want);
         p = gmk_load_rlx(&r->head, scope); /* relaxed: as above */
     }
 }
@@ -157,6 +169,7 @@ GMK_FN uint32_t gmk_mpmc_take_sc(gmk_mpmc_t *r, const void *base, uint32_t strid
     uint32_t p = gmk_load_rlx(&r->head, scope); /* relaxed: the consumer's own */
     uint32_t n = gmk_mpmc_full(base, r->mask_c, p, stride, want, scope);
 
+    gmk_mpmc_own(base, r->mask_c, p, stride, n);
     if (n != 0) {
         gmk_store_rlx(&r->head, p + n, scope); /* relaxed: the turn word orders */
         GMK_TAKE_FENCE(scope);
@@ -165,14 +178,14 @@ GMK_FN uint32_t gmk_mpmc_take_sc(gmk_mpmc_t *r, const void *base, uint32_t strid
     return n;
 }
 
-/* Consumer: gives n taken slots back. */
+/* Consumer: gives n taken slots back, the first one last, as publish does. */
 GMK_FN void gmk_mpmc_release(gmk_mpmc_t *r, const void *base, uint32_t stride, uint32_t pos,
                              uint32_t n, int scope)
 {
     uint32_t mask = r->mask_c;
 
     GMK_PUBLISH_FENCE(scope);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = n; i-- > 0;)
         GMK_PUBLISH(gmk_mpmc_turn(base, mask, pos + i, stride), ((pos + i) & ~mask) + mask + 1,
                     scope); /* sync: mpmc.turn */
 }
