@@ -12,10 +12,10 @@ BENCH_ARGS ?=
 
 # Programs in C over the shipped library, one word each: bench/src/WORD.c.
 BENCH_C := ours_tasks ours_alloc ours_size
-BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring $(BENCH_C))
+BENCH_OURS := $(addprefix $(BENCH_B)/,near limits alloc_malloc ours_ring $(BENCH_C))
 BENCH_PEERS := $(BENCH_B)/peers_go
 
-$(BENCH_B)/near $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
+$(BENCH_B)/near $(BENCH_B)/limits $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_DEP) $< -o $@
 
@@ -69,4 +69,8 @@ BENCH_CHECK_ARGS ?=
 bench-check:
 	@python3 bench/check.py $(BENCH_CHECK_ARGS)
 
-.PHONY: bench bench-build bench-quiet bench-check
+# What the machine itself takes, into bench/results/limits.txt.
+bench-limits: $(BENCH_B)/limits
+	@$< | tee bench/results/limits.txt
+
+.PHONY: bench-limits bench bench-build bench-quiet bench-check
