@@ -47,7 +47,7 @@ static size_t table_bytes(size_t n)
 }
 
 /* Words of n states. */
-static size_t state_words(size_t n) { return (n * sizeof(gmki_state_t) + 3) / 4; }
+static size_t state_words(size_t n) { return n * (sizeof(gmki_state_t) / sizeof(uint32_t)); }
 
 /* Objects of class k in a span. */
 static size_t span_objects(const plan_t *p, uint32_t k)
