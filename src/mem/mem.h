@@ -43,7 +43,7 @@ typedef gmk_a64_t gmki_state_t;
 enum { GMKI_FRESH, GMKI_LIVE, GMKI_FREED };
 
 /* The spans of the block bins have equal length, and the task slab behind them is less than
- * four such: which span an address lies in is a multiplication. With recip = ceil(2^60 / span),
+ * three such: which span an address lies in is a multiplication. With recip = ceil(2^60 / span),
  *   offset * recip >> 60 == offset / span   for every object of an arena of 16 GiB or less:
  * what recip is too large by adds less than offset / 2^60 spans, offset * span / 2^60 < 32 bytes,
  * and an object ends, so begins, at least 32 bytes before the next span. Larger arenas leave
