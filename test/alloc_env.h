@@ -92,10 +92,7 @@ GMK_FN void env_expect(alloc_env_t *e, uint32_t agent, uint32_t type, uint32_t a
 }
 
 /* Where the objects of a class begin. */
-GMK_FN char *env_class_base(const alloc_env_t *e, uint32_t k)
-{
-    return e->m.arena + ((size_t)e->m.classes[k].first << GMKI_GRANULE_SHIFT);
-}
+GMK_FN char *env_class_base(const alloc_env_t *e, uint32_t k) { return e->m.classes[k].base; }
 
 /* The class that p, an object or inside one, belongs to; GMKI_CLASSES: none. */
 GMK_FN uint32_t env_class(const alloc_env_t *e, const void *p)
@@ -143,7 +140,7 @@ GMK_FN void env_stamp(void *p, uint32_t bytes, uint32_t salt)
 {
     uint32_t *w = p;
 
-    for (uint32_t i = 0; i < bytes / 4; i += bytes > 256 ? bytes / 64 : 1)
+    for (uint32_t i = 0; i<bytes / 4; i += bytes> 256 ? bytes / 64 : 1)
         w[i] = salt ^ (uint32_t)(uintptr_t)p ^ i;
     if (bytes >= 4)
         w[bytes / 4 - 1] = salt ^ (uint32_t)(uintptr_t)p;
@@ -154,7 +151,7 @@ GMK_FN bool env_stamped(const void *p, uint32_t bytes, uint32_t salt)
     const uint32_t *w = p;
     uint32_t last = bytes / 4 - 1;
 
-    for (uint32_t i = 0; bytes >= 4 && i < last; i += bytes > 256 ? bytes / 64 : 1) {
+    for (uint32_t i = 0; bytes >= 4 && i<last; i += bytes> 256 ? bytes / 64 : 1) {
         if (w[i] != (salt ^ (uint32_t)(uintptr_t)p ^ i))
             return false;
     }

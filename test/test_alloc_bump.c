@@ -27,7 +27,7 @@ GMK_TEST(alloc_bump_pieces_are_aligned_and_follow_one_another)
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BUMP).bytes_free,
                        env_stats(&env, GMK_ALLOC_BUMP).bytes_total - used);
     gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_BUMP).bytes_high_water, used);
-    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_ALLOC_BYTES), used);
+    gmk_test_assert_eq(gmki_mem_bytes(&env.m), used);
     env_end(&env);
 }
 

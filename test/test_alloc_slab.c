@@ -53,11 +53,35 @@ GMK_TEST(alloc_slab_arena_split_is_10_2_68_20)
         gmk_test_assert_eq(trace_bytes, bytes / 50 / 64 * 64);
         gmk_test_assert_eq((uintptr_t)trace % 64, 0);
         gmk_test_assert_eq((uintptr_t)env.m.bump % 64, 0);
-        gmk_test_assert(trace >= env.m.arena + env.m.n_granules * GMK_BLOCK_MIN);
+        gmk_test_assert(trace >= env.m.arena + env.m.objects_bytes);
         gmk_test_assert(env.m.bump >= trace + trace_bytes);
         gmk_test_assert(env.m.bump + s.bytes_total <= env.m.arena + bytes);
         env_end(&env);
     }
+}
+
+/* The first and the last object of each span select it, whatever the arena's size. */
+GMK_TEST(alloc_slab_span_of_an_address_is_exact)
+{
+    uint64_t wrong = 0;
+
+    for (uint32_t log = 16; log <= 36; log++) {
+        for (uint64_t less = 0; less < 100000; less += 997) {
+            uint64_t arena = gmk_max64(GMKI_ARENA_MIN, ((uint64_t)1 << log) - less * less);
+            uint64_t span = arena * GMK_ARENA_BLOCK_PCT / 100 / GMK_BLOCK_BINS / 64 * 64;
+            uint64_t slack = arena > GMKI_SPAN_EXACT ? GMKI_SPAN_SLACK : 0;
+            uint64_t recip = gmki_span_recip(span);
+
+            if (less * less >= ((uint64_t)1 << log) / 2)
+                break;
+            for (uint32_t i = 0; i < GMKI_SPAN_SLAB; i++) {
+                wrong += gmki_span_of(i * span, recip) != i;
+                wrong += gmki_span_of((i + 1) * span - slack - GMK_BLOCK_MIN, recip) != i;
+            }
+            wrong += gmki_span_of(GMKI_SPAN_SLAB * span, recip) < GMKI_SPAN_SLAB;
+        }
+    }
+    gmk_test_assert_eq(wrong, 0);
 }
 
 GMK_TEST(alloc_slab_stats_bad_arguments_refused)

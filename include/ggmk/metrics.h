@@ -50,7 +50,8 @@ GMK_EXTERN_C_BEGIN
 
 /* Adds delta to one of the caller's counters, for the current task's tenant. Nothing
  * happens for a bad number, and for the counters of tasks that the audit lives on
- * (ENQUEUED to YIELDED, ACCEPTED, COMPLETED, DEAD, POISON_SKIPS). threads: ctx's own.
+ * (ENQUEUED to YIELDED, ACCEPTED, COMPLETED, DEAD, POISON_SKIPS), and for ALLOC_BYTES, which
+ * the allocators keep. threads: ctx's own.
  * cost: one store. source: SDK-3. */
 void gmk_metric_inc(gmk_ctx_t *ctx, uint32_t metric_id, uint32_t delta);
 
@@ -77,7 +78,9 @@ const char *gmk_metric_text(uint32_t metric_id);
  * Three words are not kept but follow from others, so that the hot path writes less:
  *   ENQUEUED = ACCEPTED + YIELDED + RETRIED
  *   DISPATCHED = COMPLETED + FAILED + YIELDED + RETRIED - POISON_SKIPS
- *   DEQUEUED = DISPATCHED + POISON_SKIPS */
+ *   DEQUEUED = DISPATCHED + POISON_SKIPS
+ * ALLOC_BYTES in the rows lags: what an agent has allocated of a size is added when its cache
+ * of that size takes memory from the others, or gives it. gmk_metric_get is exact. */
 typedef struct gmk_metrics_map {
     const void *base;
     uint64_t stride;

@@ -10,7 +10,8 @@ static uint64_t base_metric(const gmki_kernel_t *k, uint32_t id, uint32_t row)
     return gmk_load_acq(&k->rows[row * GMKI_ROW_WORDS + id], GMK_DEV); /* sync: obs.settled */
 }
 
-/* One counter of one row; three follow from others (metrics.h). */
+/* One counter of one row; three follow from others (metrics.h). The allocators' bytes do
+ * not come from here. */
 static uint64_t row_metric(const gmki_kernel_t *k, uint32_t id, uint32_t row)
 {
     uint64_t again = base_metric(k, GMK_METRIC_TASKS_YIELDED, row) +
@@ -37,6 +38,8 @@ uint64_t gmk_metric_get_tenant(const gmk_kernel_t *handle, uint32_t id, uint32_t
 
     if (k == NULL || id >= GMK_METRIC_COUNT || tenant >= k->cfg.n_tenants)
         return 0;
+    if (id == GMK_METRIC_ALLOC_BYTES)
+        return tenant == 0 ? gmki_mem_bytes(&k->core.mem) : 0;
     for (uint32_t a = 0; a < k->n_agents; a++)
         n += row_metric(k, id, a * k->cfg.n_tenants + tenant);
     return n;
@@ -59,6 +62,8 @@ uint64_t gmk_metric_get_worker(const gmk_kernel_t *handle, uint32_t id, uint32_t
 
     if (k == NULL || id >= GMK_METRIC_COUNT || worker >= k->cfg.n_workers)
         return 0;
+    if (id == GMK_METRIC_ALLOC_BYTES)
+        return gmki_cache_bytes(&k->agents[worker]->cache);
     for (uint32_t t = 0; t < k->cfg.n_tenants; t++)
         n += row_metric(k, id, worker * k->cfg.n_tenants + t);
     return n;

@@ -2,7 +2,7 @@
  * The arena: its split, the tables beside it, registration of caches, statistics.
  * Floor: F3.
  * Invariants: each class has a span of whole lines, the twelve of blocks have equal
- *   length, the task slab stands first.
+ *   length, the task slab stands behind them.
  * Threads: init and fini alone; the rest from any thread.
  * Source: SPEC AL-1, AL-5, AL-8; ARCHITECTURE R12. */
 #include "mem/mem.h"
@@ -13,9 +13,16 @@
 #define ARENA_ALIGN ((size_t)2 << 20) /* so that the machine may use large pages */
 #define SPAN_ALIGN ((size_t)64)
 
+/* The class that span i is of: the bins by size, then the task slab. */
+static uint32_t span_class(uint32_t i)
+{
+    return i == 1 ? GMKI_CLASS_BLOCK64 : i < GMKI_SPAN_SLAB ? i : GMKI_CLASS_TASK;
+}
+
 /* What gmki_mem_init decides before it asks for memory. */
 typedef struct plan {
     size_t span[GMKI_CLASSES];
+    size_t slack; /* bytes at the end of a span that no object has */
     size_t objects_bytes;
     size_t trace_bytes;
     size_t bump_bytes;
@@ -39,11 +46,13 @@ static size_t table_bytes(size_t n)
     return (size_t)gmk_align_up(n * sizeof(uint32_t), GMK_FALSE_SHARING);
 }
 
-static size_t state_words(const plan_t *p)
-{
-    size_t granules = p->objects_bytes >> GMKI_GRANULE_SHIFT;
+/* Words of n states. */
+static size_t state_words(size_t n) { return n * (sizeof(gmki_state_t) / sizeof(uint32_t)); }
 
-    return (granules + GMKI_CLASSES) * sizeof(gmki_state_t) / sizeof(uint32_t) + 1;
+/* Objects of class k in a span. */
+static size_t span_objects(const plan_t *p, uint32_t k)
+{
+    return (p->span[k] - p->slack) >> class_shift(k);
 }
 
 static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
@@ -51,14 +60,17 @@ static void plan_make(plan_t *p, size_t arena_bytes, uint32_t n_agents)
     size_t share = percent(arena_bytes, GMK_ARENA_BLOCK_PCT) / GMK_BLOCK_BINS;
 
     p->objects_bytes = 0;
+    p->slack = arena_bytes > GMKI_SPAN_EXACT ? GMKI_SPAN_SLACK : 0;
     p->meta_bytes = table_bytes(2 * (size_t)n_agents);
     for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+        size_t n;
+
         p->span[k] = k == GMKI_CLASS_TASK ? percent(arena_bytes, GMK_ARENA_TASK_PCT)
                                           : share & ~(SPAN_ALIGN - 1);
         p->objects_bytes += p->span[k];
-        p->meta_bytes += 2 * table_bytes(p->span[k] >> class_shift(k));
+        n = span_objects(p, k);
+        p->meta_bytes += 2 * table_bytes(n) + table_bytes(state_words(n));
     }
-    p->meta_bytes += table_bytes(state_words(p));
     p->trace_bytes = percent(arena_bytes, GMK_ARENA_TRACE_PCT);
     p->bump_bytes = percent(arena_bytes, GMK_ARENA_BUMP_PCT);
 }
@@ -92,19 +104,18 @@ static void arena_lay_out(gmk_alloc_t *m, const plan_t *p)
     size_t at = 0;
 
     m->caches = meta_take(&meta, 2 * (size_t)m->n_agents);
-    m->state = meta_take(&meta, state_words(p));
-    m->n_granules = p->objects_bytes >> GMKI_GRANULE_SHIFT;
+    m->span_bytes = p->span[0];
+    m->objects_bytes = p->objects_bytes;
     for (uint32_t i = 0; i < GMKI_CLASSES; i++) {
-        /* The task slab, then the bins by size. */
-        uint32_t k = i == 0 ? GMKI_CLASS_TASK : i == 1 ? 0 : i == 2 ? GMKI_CLASS_BLOCK64 : i - 1;
+        uint32_t k = span_class(i);
         gmki_class_t *cl = &m->classes[k];
-        size_t n = p->span[k] >> class_shift(k);
+        size_t n = span_objects(p, k);
 
-        cl->first = (uint32_t)(at >> GMKI_GRANULE_SHIFT);
+        cl->base = m->arena + at;
+        cl->state = meta_take(&meta, state_words(n));
         cl->next = meta_take(&meta, n);
         cl->slots = meta_take(&meta, n);
         class_setup(cl, k, (uint32_t)n, m->n_agents);
-        m->state[m->n_granules + k] = (gmki_state_t)(k + 1);
         at += p->span[k];
     }
     m->trace = m->arena + at;
@@ -145,6 +156,31 @@ void gmki_mem_fini(gmk_alloc_t *m)
     gmk_hal_memset(m, 0, sizeof(*m));
 }
 
+/* c's tables: which of its bins serves a size, and takes an address. */
+static void cache_lay_out(gmki_cache_t *c, const gmk_alloc_t *m)
+{
+    c->arena = m->arena;
+    c->recip = gmki_span_recip(m->span_bytes);
+    for (uint32_t i = 0; i < 32; i++)
+        c->by_log[i] = &c->bin[GMKI_CLASSES];
+    for (uint32_t k = 0; k < GMK_BLOCK_BINS; k++)
+        c->by_log[k + gmk_log2_floor(GMK_BLOCK_MIN) - 1] = &c->bin[k];
+    for (uint32_t i = 0; i < GMKI_SPANS; i++)
+        c->by_span[i] = &c->bin[span_class(i)];
+    for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
+        const gmki_class_t *cl = &m->classes[k];
+
+        c->bin[k].base = cl->base;
+        c->bin[k].state = cl->state;
+        c->bin[k].bytes = (uint64_t)1 << cl->shift;
+        c->bin[k].shift = (uint8_t)cl->shift;
+        c->bin[k].n_objs = cl->n_objs;
+        c->bin[k].class = (uint8_t)k;
+        c->bin[k].limit = (uint8_t)cl->cap;
+        c->bin[k].kind = &c->kind[gmki_class_kind(k)];
+    }
+}
+
 void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
 {
     uint32_t slot;
@@ -160,18 +196,7 @@ void gmki_cache_setup(gmki_cache_t *c, gmk_alloc_t *m, gmki_obs_t *obs)
     c->m = m;
     c->obs = obs;
     c->n_bytes = &obs->rows[GMK_METRIC_ALLOC_BYTES];
-    c->arena = m->arena;
-    c->state = m->state;
-    c->n_granules = m->n_granules;
-    for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
-        gmki_bin_t *b = &c->bin[k];
-
-        b->top = b->obj;
-        b->limit = b->obj + m->classes[k].cap;
-        b->bytes = (uint64_t)1 << m->classes[k].shift;
-        b->kind = &c->kind[gmki_class_kind(k)];
-        b->obj[0] = (uint32_t)m->n_granules + k;
-    }
+    cache_lay_out(c, m);
     slot = gmk_add_rlx(&m->n_caches, 1, GMK_DEV); /* relaxed: a number of one's own */
     GMK_ASSERT(slot < m->n_agents, "more caches than gmki_mem_init was told of");
     gmk_store_rel(&m->caches[slot], (uint64_t)(uintptr_t)c, GMK_DEV); /* sync: mem.caches */
@@ -218,14 +243,16 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
         for (uint32_t k = 0; k < GMKI_CLASSES; k++) {
             const gmki_bin_t *b = &c->bin[k];
 
+            uint64_t word = gmk_count_get(&b->word);
+            uint64_t n = gmk_count_get(&b->n_moved) - (word & 0xff);
+
             if (gmki_class_kind(k) != kind)
                 continue;
-            out->n_allocs += gmk_count_get(&b->n_allocs);
-            out->n_frees += gmk_count_get(&b->n_allocs) - gmk_count_get(&b->n_moved);
-            out->n_frees += gmki_bin_held(b);
+            out->n_allocs += word >> 8;
+            out->n_frees += (word >> 8) - n;
+            live += n * b->bytes;
         }
         peaks += gmk_count_get(&c->kind[kind].peak);
-        live += gmk_count_get(&c->kind[kind].peak) - gmk_count_get(&c->kind[kind].room);
     }
     out->bytes_free = out->bytes_total - live;
     out->bytes_high_water = gmk_min64(peaks, carved);
@@ -299,6 +326,28 @@ uint32_t gmki_mem_frag(const gmk_alloc_t *m)
         least = gmk_min64(least, share);
     }
     return share != 0 ? 1000 - (uint32_t)(least * 1000 / share) : 0;
+}
+
+uint64_t gmki_cache_bytes(const gmki_cache_t *c)
+{
+    uint64_t n = gmk_count_get(&c->n_bump_bytes);
+
+    for (uint32_t k = 0; k < GMKI_CLASSES; k++)
+        n += gmki_bin_allocs(&c->bin[k]) * c->bin[k].bytes;
+    return n;
+}
+
+uint64_t gmki_mem_bytes(const gmk_alloc_t *m)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < m->n_agents; i++) {
+        const gmki_cache_t *c = gmki_mem_cache(m, i);
+
+        if (c != NULL)
+            n += gmki_cache_bytes(c);
+    }
+    return n;
 }
 
 uint64_t gmki_payloads_live(const gmk_alloc_t *m)

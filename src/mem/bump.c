@@ -19,6 +19,7 @@ void *gmki_bump(gmki_cache_t *c, uint32_t size)
     if (GMK_UNLIKELY(at == GMK_BUMPOFF_NONE))
         return gmki_mem_failed(c, GMK_ALLOC_BUMP, size);
     gmk_count_add(&c->n_bumps, 1);
+    gmk_count_add(&c->n_bump_bytes, bytes);
     gmk_count_add(c->n_bytes, bytes);
     return m->bump + at;
 }

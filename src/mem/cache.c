@@ -44,13 +44,11 @@ GMK_NORETURN static void panic_at(const char *what, const void *p)
     gmk_panic(__FILE__, __LINE__, text);
 }
 
-static void debug_alloc(char *at, uint64_t bytes, const gmki_state_t *state)
+static void debug_alloc(char *at, uint64_t bytes, uint32_t state)
 {
-    /* relaxed: the object is ours, and its state came with it */
-    bool freed = gmk_load_rlx(state, GMK_DEV) == GMKI_FREED;
     const unsigned char *p = (const unsigned char *)at;
 
-    for (uint64_t i = 0; freed && i < bytes; i++) {
+    for (uint64_t i = 0; state == GMKI_FREED && i < bytes; i++) {
         if (p[i] != FILL_FREED)
             panic_at("memory was written after it was freed, at 0x", &p[i]);
     }
@@ -82,17 +80,12 @@ GMK_NOINLINE void gmki_mem_bad_free(gmki_cache_t *c, const void *p)
 
     if ((uintptr_t)p - (uintptr_t)c->m->bump < c->m->bump_off.size)
         kind = GMK_ALLOC_BUMP;
-    else if (off < (uintptr_t)c->m->classes[GMKI_CLASS_TASK].n_objs << 6)
+    else if (off < c->m->objects_bytes && gmki_mem_bin(c, p)->class == GMKI_CLASS_TASK)
         kind = GMK_ALLOC_TASK_SLAB;
     gmk_count_add(&c->n_bad_frees[kind], 1);
     gmki_count(c->obs, 0, GMK_METRIC_ALLOC_BAD_FREES, 1);
     gmki_trace(c->obs, BAD_FREE, NULL, c->obs->agent, (uint32_t)(uintptr_t)p);
     DEBUG_BAD_FREE(p);
-}
-
-GMK_FN void *object_at(const gmki_cache_t *c, uint32_t granule)
-{
-    return c->arena + ((size_t)granule << GMKI_GRANULE_SHIFT);
 }
 
 /* The depot. -------------------------------------------------------------------- */
@@ -113,97 +106,105 @@ static uint32_t class_carve(gmki_class_t *cl, uint32_t *first)
     return n;
 }
 
+/* Brings the counter of bytes handed out up to date. */
+static void bin_tell(const gmki_cache_t *c, gmki_bin_t *b)
+{
+    uint64_t n = gmki_bin_allocs(b);
+
+    gmk_count_add(c->n_bytes, (n - b->n_told) * b->bytes);
+    b->n_told = n;
+}
+
 /* Fills an empty stack with a batch, used ones first: they may be in a cache.
  * returns: false if the class has none. */
-static bool bin_refill(gmki_bin_t *b, gmki_class_t *cl)
+static bool bin_refill(const gmki_cache_t *c, gmki_bin_t *b)
 {
+    gmki_class_t *cl = &c->m->classes[b->class];
     uint32_t node = gmk_freelist_pop(&cl->full, cl->next, GMK_DEV);
-    uint32_t step = cl->shift - GMKI_GRANULE_SHIFT;
     uint32_t n = cl->batch;
     uint32_t first = 0;
 
     if (node != GMK_FREELIST_NONE) {
-        gmk_hal_memcpy(b->obj + 1, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
+        gmk_hal_memcpy(b->obj, &cl->slots[(size_t)node * n], n * sizeof(b->obj[0]));
         gmk_freelist_push(&cl->empty, cl->next, node, GMK_DEV);
     } else {
         n = class_carve(cl, &first);
         for (uint32_t i = 0; i < n; i++)
-            b->obj[1 + i] = cl->first + ((first + n - 1 - i) << step);
+            b->obj[i] = first + n - 1 - i;
     }
-    gmk_store_rlx(&b->top, b->obj + n, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->word, n);
     gmk_count_add(&b->n_moved, n);
+    bin_tell(c, b);
     return n != 0;
 }
 
 /* Gives the oldest batch of an overfull stack to the depot. returns: false if there is
  * no node, which proves that more objects are free than exist. */
-static bool bin_flush(gmki_bin_t *b, gmki_class_t *cl)
+static bool bin_flush(const gmki_cache_t *c, gmki_bin_t *b)
 {
+    gmki_class_t *cl = &c->m->classes[b->class];
     uint32_t node = gmk_freelist_pop(&cl->empty, cl->next, GMK_DEV);
     uint32_t batch = cl->batch;
     uint32_t left = gmki_bin_held(b) - batch;
 
     if (node == GMK_FREELIST_NONE)
         return false;
-    gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj + 1, batch * sizeof(b->obj[0]));
+    gmk_hal_memcpy(&cl->slots[(size_t)node * batch], b->obj, batch * sizeof(b->obj[0]));
     gmk_freelist_push(&cl->full, cl->next, node, GMK_DEV);
-    for (uint32_t i = 1; i <= left; i++)
+    for (uint32_t i = 0; i < left; i++)
         b->obj[i] = b->obj[i + batch];
-    gmk_store_rlx(&b->top, b->obj + left, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->word, 0 - (uint64_t)batch);
     gmk_count_add(&b->n_moved, 0 - (uint64_t)batch);
+    bin_tell(c, b);
     return true;
 }
 
 /* Strikes the top entry of a stack out, which was freed twice, and that free with it. */
 static GMK_NOINLINE void bin_strike(gmki_cache_t *c, gmki_bin_t *b)
 {
-    uint32_t *top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
+    uint32_t held = gmki_bin_held(b);
 
-    gmk_store_rlx(&b->top, top - 1, GMK_DEV); /* relaxed: a statistic to others */
+    gmk_count_add(&b->word, (uint64_t)-1);
     gmk_count_add(&b->kind->room, 0 - b->bytes);
-    gmki_mem_bad_free(c, object_at(c, *top));
+    gmki_mem_bad_free(c, b->base + (size_t)b->obj[held - 1] * b->bytes);
 }
 
 /* Allocation. ------------------------------------------------------------------- */
 
-/* A top that is not live: the stack has an object, and it is free. */
-GMK_FN bool top_is_free(const gmki_cache_t *c, const uint32_t *top, uint32_t k)
+/* A live object on a stack was freed by two threads at one instant: this is the second entry. */
+GMK_FN bool is_live(const gmki_bin_t *b, uint64_t at)
 {
     /* relaxed: the object came by this cache or the depot, and so did its state */
-    return gmk_load_rlx(&c->state[*top], GMK_DEV) != k + 1;
+    return gmk_load_rlx(&b->state[at], GMK_DEV) == GMKI_LIVE;
 }
 
-/* Makes the top free and returns it. A live object on the stack was freed by two
- * threads at one instant: this is the second entry. Null if the class is spent. */
-static uint32_t *bin_ready(gmki_cache_t *c, gmki_bin_t *b, uint32_t k)
+/* Readies a stack: it has an object, and the top one is free. returns: false if the class is
+ * spent. */
+static bool bin_ready(gmki_cache_t *c, gmki_bin_t *b)
 {
     for (;;) {
-        uint32_t *top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
+        uint32_t held = gmki_bin_held(b);
 
-        if (top_is_free(c, top, k))
-            return top;
-        if (top != b->obj)
+        if (held != 0 && !is_live(b, b->obj[held - 1]))
+            return true;
+        if (held != 0)
             bin_strike(c, b);
-        else if (!bin_refill(b, &c->m->classes[k]))
-            return NULL;
+        else if (!bin_refill(c, b))
+            return false;
     }
 }
 
-/* Takes the top object of class k, which is free. */
-GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, uint32_t k, uint32_t *top)
+/* Takes object `at`, the top one. */
+GMK_FN void *bin_take(gmki_bin_t *b, uint64_t word, uint64_t at)
 {
-    gmki_state_t *state = &c->state[*top];
-    void *p = object_at(c, *top);
+    void *p = b->base + at * b->bytes;
     gmki_kind_t *kind = b->kind;
-    uint64_t bytes = b->bytes;
     uint64_t room;
 
-    gmk_store_rlx(&b->top, top - 1, GMK_DEV); /* relaxed: a statistic to others */
-    debug_alloc(p, bytes, state);
-    gmk_store_rlx(state, (gmki_state_t)(k + 1), GMK_DEV); /* relaxed: goes with the pointer */
-    gmk_count_add(&b->n_allocs, 1);
-    gmk_count_add(c->n_bytes, bytes);
-    room = gmk_count_get(&kind->room) - bytes;
+    debug_alloc(p, b->bytes, gmk_load_rlx(&b->state[at], GMK_DEV)); /* relaxed: it is ours */
+    gmk_store_rlx(&b->state[at], GMKI_LIVE, GMK_DEV);      /* relaxed: goes with the pointer */
+    gmk_store_rlx(&b->word, word + (1 << 8) - 1, GMK_DEV); /* relaxed: a statistic to others */
+    room = gmk_count_get(&kind->room) - b->bytes;
     if (GMK_UNLIKELY((int64_t)room < 0)) {
         gmk_count_add(&kind->peak, 0 - room);
         room = 0;
@@ -212,51 +213,55 @@ GMK_FN void *bin_take(gmki_cache_t *c, gmki_bin_t *b, uint32_t k, uint32_t *top)
     return p;
 }
 
-static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size, uint32_t first)
+static GMK_NOINLINE void *alloc_slow(gmki_cache_t *c, uint32_t size)
 {
-    for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
-        uint32_t *top = bin_ready(c, &c->bin[k], k);
+    uint32_t first;
 
-        if (top != NULL)
-            return bin_take(c, &c->bin[k], k, top);
+    if (size - 1 >= GMK_BLOCK_MAX)
+        return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
+    first = c->by_log[gmk_log2_floor((size - 1) | (GMK_BLOCK_MIN - 1))]->class;
+    for (uint32_t k = first; k != GMKI_CLASSES; k = class_after(k)) {
+        gmki_bin_t *b = &c->bin[k];
+
+        if (bin_ready(c, b)) {
+            uint64_t word = gmk_count_get(&b->word);
+
+            return bin_take(b, word, b->obj[(uint8_t)word - 1]);
+        }
     }
     return gmki_mem_failed(c, gmki_class_kind(first), size);
 }
 
 void *gmki_alloc(gmki_cache_t *c, uint32_t size)
 {
-    uint32_t k = (uint32_t)__builtin_clz(((size - 1) >> 4) | 1) ^ 31u;
-    gmki_bin_t *b;
-    uint32_t *top;
+    gmki_bin_t *b = c->by_log[gmk_log2_floor((size - 1) | (GMK_BLOCK_MIN - 1))];
+    uint64_t word = gmk_count_get(&b->word);
+    uint64_t at;
 
-    if (GMK_UNLIKELY(size - 1 >= GMK_BLOCK_MAX))
-        return gmki_mem_failed(c, GMK_ALLOC_BLOCK, size);
-    if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)))
-        return gmki_mem_failed(c, gmki_class_kind(k), size);
-    b = &c->bin[k];
-    top = gmk_load_rlx(&b->top, GMK_DEV); /* relaxed: the owner's own */
-    if (GMK_UNLIKELY(!top_is_free(c, top, k)))
-        return alloc_slow(c, size, k);
-    return bin_take(c, b, k, top);
+    if (GMK_UNLIKELY(GMK_FAULT(GMK_FAULT_ALLOC)) && size - 1 < GMK_BLOCK_MAX)
+        return gmki_mem_failed(c, gmki_class_kind(b->class), size);
+    if (GMK_UNLIKELY((uint8_t)word == 0))
+        return alloc_slow(c, size);
+    at = *(b->obj + (size_t)(uint8_t)word - 1);
+    if (GMK_UNLIKELY(is_live(b, at)))
+        return alloc_slow(c, size);
+    return bin_take(b, word, at);
 }
 
 /* Freeing. ---------------------------------------------------------------------- */
 
-/* Marks an object free. returns: what it was, 1 + class if it was live. */
-GMK_FN uint32_t object_free(gmki_state_t *state)
+/* Marks an object free. returns: it was live. */
+GMK_FN bool object_free(gmki_state_t *state)
 {
 #if defined(GMK_DEBUG)
-    gmki_state_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: only who wins matters */
+    gmki_state_t was = GMKI_LIVE;
 
-    while (was - 1u < GMKI_CLASSES && !gmk_cas_rlx(state, &was, GMKI_FREED, GMK_DEV))
-        ; /* relaxed: as above */
-    return was;
+    return gmk_cas_rlx(state, &was, GMKI_FREED, GMK_DEV); /* relaxed: only who wins matters */
 #else
-    uint32_t was = gmk_load_rlx(state, GMK_DEV); /* relaxed: goes with the pointer */
-
-    if (GMK_LIKELY(was - 1u < GMKI_CLASSES))
-        gmk_store_rlx(state, GMKI_FREED, GMK_DEV); /* relaxed: goes with the depot */
-    return was;
+    if (GMK_UNLIKELY(gmk_load_rlx(state, GMK_DEV) != GMKI_LIVE)) /* relaxed: as the store */
+        return false;
+    gmk_store_rlx(state, GMKI_FREED, GMK_DEV); /* relaxed: goes with the depot */
+    return true;
 #endif
 }
 
@@ -268,38 +273,31 @@ static GMK_NOINLINE bool free_bad(gmki_cache_t *c, const void *p)
 }
 
 /* The stack is overfull. Without a node for the batch the last free was a bad one. */
-static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, uint32_t k)
+static GMK_NOINLINE bool free_overfull(gmki_cache_t *c, gmki_bin_t *b)
 {
-    if (bin_flush(&c->bin[k], &c->m->classes[k]))
+    if (bin_flush(c, b))
         return true;
-    bin_strike(c, &c->bin[k]);
+    bin_strike(c, b);
     return false;
 }
 
 bool gmki_free_checked(gmki_cache_t *c, void *p)
 {
-    /* Rotated, an offset that is below the arena, beyond it, or not a multiple of the
-     * granule is a number beyond the last granule: one comparison. */
-    uint64_t off = (uint64_t)((uintptr_t)p - (uintptr_t)c->arena);
-    uint64_t granule = off >> GMKI_GRANULE_SHIFT | off << (64 - GMKI_GRANULE_SHIFT);
-    gmki_bin_t *b;
-    uint32_t *top;
-    uint32_t k;
+    gmki_bin_t *b = gmki_mem_bin(c, p);
+    uint64_t off = (uint64_t)((uintptr_t)p - (uintptr_t)b->base);
+    /* Rotated, an offset that is below the class, beyond it, or not a multiple of the
+     * size is a number beyond the last object: one comparison. */
+    uint64_t at = off >> b->shift | off << (-b->shift & 63);
+    uint64_t word;
 
-    if (GMK_UNLIKELY(granule >= c->n_granules))
+    if (GMK_UNLIKELY(at >= b->n_objs) || GMK_UNLIKELY(!object_free(&b->state[at])))
         return free_bad(c, p);
-    k = object_free(&c->state[granule]) - 1;
-    if (GMK_UNLIKELY(k >= GMKI_CLASSES))
-        return free_bad(c, p);
-    b = &c->bin[k];
     debug_free(p, b->bytes);
-    top = gmk_load_rlx(&b->top, GMK_DEV) + 1; /* relaxed: the owner's own */
-    *top = (uint32_t)granule;
-    gmk_store_rlx(&b->top, top, GMK_DEV); /* relaxed: a statistic to others */
+    word = gmk_count_get(&b->word);
+    b->obj[(size_t)(uint8_t)word] = (uint32_t)at;
+    gmk_store_rlx(&b->word, word + 1, GMK_DEV); /* relaxed: a statistic to others */
     gmk_count_add(&b->kind->room, b->bytes);
-    if (GMK_UNLIKELY(top > b->limit))
-        return free_overfull(c, k);
+    if (GMK_UNLIKELY((uint8_t)word >= b->limit))
+        return free_overfull(c, b);
     return true;
 }
-
-void gmki_free(gmki_cache_t *c, void *p) { (void)gmki_free_checked(c, p); }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Memory of one kernel: an arena, a cache of free objects for each agent, payloads.
  * Floor: F3.
- * Invariants: arena = task slab 10% | 12 block bins 68% | traces 2% | bump 20%. A bin's
+ * Invariants: arena = 12 block bins 68% | task slab 10% | traces 2% | bump 20%. A bin's
  *   n_objs objects are each fresh (number >= carved), live, in one cache, or in one
  *   full batch of the depot; a node of the depot stands for `batch` free objects, so
  *   n_objs / batch nodes always suffice.
@@ -24,8 +24,8 @@
 #define GMKI_CLASS_BLOCK64 12u
 #define GMKI_CLASSES 13u
 
-#define GMKI_BATCH_MAX 32u                   /* objects that move at once */
-#define GMKI_BATCH_BYTES 131072u             /* at most; 32 KiB: 6% slower across cores */
+#define GMKI_BATCH_MAX 64u                   /* objects that move at once */
+#define GMKI_BATCH_BYTES 262144u             /* at most */
 #define GMKI_CACHE_MAX (2u * GMKI_BATCH_MAX) /* free objects of a class in a cache */
 
 #define GMKI_ARENA_MIN 65536u /* the smallest arena; bins above 2 KiB are empty in it */
@@ -33,15 +33,33 @@
 #define GMKI_POOLS 8u /* number 0 is the arena */
 
 GMK_STATIC_ASSERT(GMKI_CLASSES == GMK_BLOCK_BINS + 1, "the bins and the task slab");
+GMK_STATIC_ASSERT(GMKI_CACHE_MAX < 255, "a stack's height is a byte");
 
-/* Objects are named by the 32-byte granule that they begin at, counted from the arena's
- * start. The state byte of that granule is 0 (never handed out), 1 + class (live) or
- * GMKI_FREED; those of all other granules stay 0. So a pointer to free is good exactly
- * if its byte says live, and the byte says the class: no other look-up is needed. */
-#define GMKI_GRANULE_SHIFT 5u
-#define GMKI_FREED 0x80u
-typedef uint8_t gmki_state_t; /* of atomic accesses: a line holds those of 2 KiB */
-GMK_STATIC_ASSERT(GMK_BLOCK_MIN == 1u << GMKI_GRANULE_SHIFT, "no two objects share a granule");
+/* What an object is. The states of a class stand side by side, by number, eight in a line: those
+ * that an agent works with stay in its cache. Bytes, 64 in a line, were a third slower across
+ * far cores, where one agent allocates neighbours of what another frees. Fresh: never handed out.
+ */
+typedef gmk_a64_t gmki_state_t;
+enum { GMKI_FRESH, GMKI_LIVE, GMKI_FREED };
+
+/* The spans of the block bins have equal length, and the task slab behind them is less than
+ * three such: which span an address lies in is a multiplication. With recip = ceil(2^60 / span),
+ *   offset * recip >> 60 == offset / span   for every object of an arena of 16 GiB or less:
+ * what recip is too large by adds less than offset / 2^60 spans, offset * span / 2^60 < 32 bytes,
+ * and an object ends, so begins, at least 32 bytes before the next span. Larger arenas leave
+ * GMKI_SPAN_SLACK bytes at the end of each span free. An address outside the objects selects
+ * some span; the bin's own check refuses it. */
+#define GMKI_SPANS 16u
+#define GMKI_SPAN_SLAB GMK_BLOCK_BINS /* the first of the slab's */
+#define GMKI_SPAN_EXACT ((uint64_t)1 << 34)
+#define GMKI_SPAN_SLACK 512u
+GMK_STATIC_ASSERT(GMK_ARENA_TASK_PCT *GMK_BLOCK_BINS <
+                      (GMKI_SPANS - GMK_BLOCK_BINS - 1) * GMK_ARENA_BLOCK_PCT,
+                  "the slab fits into the spans that are left");
+
+GMK_FN uint64_t gmki_span_recip(uint64_t span) { return (((uint64_t)1 << 60) + span - 1) / span; }
+
+GMK_FN uint32_t gmki_span_of(uint64_t off, uint64_t recip) { return (uint32_t)(off * recip >> 60); }
 
 /* A class as all agents share it. */
 typedef struct gmki_class {
@@ -49,8 +67,9 @@ typedef struct gmki_class {
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_freelist_t empty;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t carved; /* objects ever taken from fresh memory */
     uint32_t n_objs;
-    uint32_t first; /* granule of object 0 */
-    uint32_t shift; /* an object has 1 << shift bytes */
+    char *base;          /* object 0 */
+    gmki_state_t *state; /* by object */
+    uint32_t shift;      /* an object has 1 << shift bytes */
     uint32_t batch;
     uint32_t cap;    /* of a cache: 0 (none), 1, or 2 * batch */
     gmk_a32_t *next; /* by node */
@@ -65,35 +84,41 @@ typedef struct gmki_kind {
     gmk_a64_t peak;
 } gmki_kind_t;
 
-/* A class in one agent's cache: a stack of free objects, the newest on top. Entry 0
- * names a granule that is always live, so one look at the top's state finds both the
- * empty stack and an object that was freed by two threads at one instant.
- *   bottom <= top <= limit between two calls; objects held: top - bottom.
- *   n_allocs - n_frees == n_moved - held, so frees need no counter. */
+/* A class in one agent's cache: a stack of free objects, the newest on top. One word says how
+ * many it has allocated and how many it holds, so that a call writes one.
+ *   held <= limit between two calls.
+ *   live == n_moved - held: what this agent took less what it freed, so frees need no counter. */
 typedef struct gmki_bin {
-    GMK_ALIGNAS(GMK_CACHE_LINE) uint32_t *top; /* of atomic accesses: readers count */
-    uint32_t *limit;
-    uint64_t bytes; /* of an object */
+    GMK_ALIGNAS(GMK_CACHE_LINE) gmk_a64_t word; /* n_allocs << 8 | held */
+    char *base;                                 /* object 0 */
+    gmki_state_t *state;                        /* by object */
+    uint64_t bytes;                             /* of an object: 1 << shift */
+    uint64_t n_objs;                            /* 0: the bin of sizes that there are not */
     gmki_kind_t *kind;
-    gmk_a64_t n_allocs;
+    uint8_t shift;
+    uint8_t limit;
+    uint8_t class;
+    uint32_t obj[GMKI_CACHE_MAX + 1];
     gmk_a64_t n_moved; /* objects taken from the depot minus given to it */
-    uint32_t obj[1 + GMKI_CACHE_MAX + 1];
+    uint64_t n_told;   /* allocations that GMK_METRIC_ALLOC_BYTES has */
 } gmki_bin_t;
 
 /* One agent's memory. Counters have one writer, the owner. */
 typedef struct gmki_cache {
-    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_alloc_t *m;
+    GMK_ALIGNAS(GMK_FALSE_SHARING) char *arena;
+    uint64_t recip;                  /* offset * recip >> 60 is the span's number */
+    gmki_bin_t *by_span[GMKI_SPANS]; /* whose objects lie there */
+    gmki_bin_t *by_log[32];          /* that serve sizes - 1 of this logarithm */
+    GMK_ALIGNAS(GMK_CACHE_LINE) gmk_alloc_t *m;
     gmki_obs_t *obs;
-    char *arena;
-    gmki_state_t *state;  /* by granule */
-    uint64_t n_granules;  /* of task slab and blocks, from the arena's start */
     gmk_a64_t *n_bytes;   /* GMK_METRIC_ALLOC_BYTES in obs's row: no other cache adds to it */
     gmki_kind_t kind[2];  /* GMK_ALLOC_TASK_SLAB, GMK_ALLOC_BLOCK */
     gmk_a64_t n_payloads; /* made here minus freed here */
     gmk_a64_t n_fails[GMK_ALLOC_KINDS];
     gmk_a64_t n_bad_frees[GMK_ALLOC_KINDS];
     gmk_a64_t n_bumps;
-    gmki_bin_t bin[GMKI_CLASSES];
+    gmk_a64_t n_bump_bytes;
+    gmki_bin_t bin[GMKI_CLASSES + 1]; /* the last is empty, for what is of no class */
 } gmki_cache_t;
 
 /* Frees a payload of another pool than the arena. */
@@ -117,8 +142,8 @@ struct gmk_alloc {
     size_t arena_bytes;
     char *meta; /* caches, states and nodes, outside the arena */
     size_t meta_bytes;
-    gmki_state_t *state; /* by granule, then the ends of the classes' stacks */
-    uint64_t n_granules; /* of task slab and blocks, from the arena's start */
+    size_t span_bytes;    /* of a block bin */
+    size_t objects_bytes; /* of blocks and task slab, from the arena's start */
     uint32_t n_pools;
     char *trace;
     size_t trace_bytes;
@@ -150,10 +175,12 @@ void *gmki_alloc(gmki_cache_t *c, uint32_t size);
  * pointers are counted, traced and ignored (panic in DEBUG). Two frees of one object
  * at the same instant may both pass here; the copy is then found before the object
  * is handed out again. threads: c's owner. cost: as gmki_alloc. */
-void gmki_free(gmki_cache_t *c, void *p);
+GMK_FN void gmki_free(gmki_cache_t *c, void *p);
 
 /* The same; returns false if p was bad. */
 bool gmki_free_checked(gmki_cache_t *c, void *p);
+
+GMK_FN void gmki_free(gmki_cache_t *c, void *p) { (void)gmki_free_checked(c, p); }
 
 /* size bytes aligned to 16 until the next reset; null when size is 0 or does not fit.
  * threads: c's owner; the region is shared by all. cost: one compare-and-swap. */
@@ -207,6 +234,11 @@ GMK_NODISCARD int gmki_mem_stats(const gmk_alloc_t *m, enum gmk_alloc_kind kind,
  * any; as exact as gmki_mem_stats. */
 uint32_t gmki_mem_frag(const gmk_alloc_t *m);
 
+/* Bytes handed out, rounded to their bins: what GMK_METRIC_ALLOC_BYTES will say when each bin
+ * has met the depot. Exact when no agent is inside a call. threads: any. */
+uint64_t gmki_cache_bytes(const gmki_cache_t *c);
+uint64_t gmki_mem_bytes(const gmk_alloc_t *m); /* of all caches */
+
 /* Payloads of the arena that have not been freed. As exact as gmki_mem_stats. */
 uint64_t gmki_payloads_live(const gmk_alloc_t *m);
 
@@ -220,20 +252,15 @@ GMK_FN enum gmk_alloc_kind gmki_class_kind(uint32_t k)
     return k == GMKI_CLASS_TASK ? GMK_ALLOC_TASK_SLAB : GMK_ALLOC_BLOCK;
 }
 
-/* Private to src/mem: the class of a live object of the caller's. */
-GMK_FN uint32_t gmki_mem_class(const gmki_cache_t *c, const void *p)
+/* Private to src/mem: the bin that an object at p would belong to. */
+GMK_FN gmki_bin_t *gmki_mem_bin(gmki_cache_t *c, const void *p)
 {
-    size_t off = (size_t)((const char *)p - c->arena);
-
-    /* relaxed: goes with the pointer */
-    return gmk_load_rlx(&c->state[off >> GMKI_GRANULE_SHIFT], GMK_DEV) - 1u;
+    return c->by_span[gmki_span_of((uintptr_t)p - (uintptr_t)c->arena, c->recip)];
 }
 
-/* Private to src/mem: objects in a stack. */
-GMK_FN uint32_t gmki_bin_held(const gmki_bin_t *b)
-{
-    return (uint32_t)(gmk_load_rlx(&b->top, GMK_DEV) - b->obj); /* relaxed: a statistic */
-}
+/* Private to src/mem: the parts of a bin's word, a recent value to others. */
+GMK_FN uint32_t gmki_bin_held(const gmki_bin_t *b) { return gmk_count_get(&b->word) & 0xff; }
+GMK_FN uint64_t gmki_bin_allocs(const gmki_bin_t *b) { return gmk_count_get(&b->word) >> 8; }
 
 /* Private to src/mem: the i-th registered cache, or null. */
 GMK_FN gmki_cache_t *gmki_mem_cache(const gmk_alloc_t *m, uint32_t i)

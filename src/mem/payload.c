@@ -19,7 +19,7 @@ void *gmki_payload_alloc(gmki_cache_t *c, uint32_t len)
     h = gmki_alloc(c, len + HDR_BYTES);
     if (h == NULL)
         return NULL;
-    gmki_payload_hdr_init(h, 0, gmki_mem_class(c, h), len);
+    gmki_payload_hdr_init(h, 0, gmki_mem_bin(c, h)->class, len);
     gmk_count_add(&c->n_payloads, 1);
     return h + 1;
 }
@@ -29,7 +29,7 @@ static uint32_t payload_pool(const gmki_cache_t *c, uintptr_t at)
 {
     const gmk_alloc_t *m = c->m;
 
-    if ((at - (uintptr_t)c->arena) >> GMKI_GRANULE_SHIFT < c->n_granules)
+    if (at - (uintptr_t)c->arena < m->objects_bytes)
         return 0;
     for (uint32_t i = 1; i < m->n_pools; i++) {
         if (at - (uintptr_t)m->pools[i].base < m->pools[i].bytes)

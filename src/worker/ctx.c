@@ -578,10 +578,10 @@ int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
 
 /* Observability. -------------------------------------------------------------- */
 
-/* The counters that the audit compares, and those that follow from them. */
+/* The counters that the audit compares, those that follow from them, and the allocators'. */
 static bool is_ledger(uint32_t id)
 {
-    return id <= GMK_METRIC_TASKS_YIELDED ||
+    return id == GMK_METRIC_ALLOC_BYTES || id <= GMK_METRIC_TASKS_YIELDED ||
            (id >= GMK_METRIC_TASKS_ACCEPTED && id <= GMK_METRIC_TASKS_DEAD) ||
            id == GMK_METRIC_POISON_SKIPS;
 }
