@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The task rows through the public API: gmk_boot, gmk_submit, gmk_submit_batch, gmk_emit.
  * The handlers count per worker, as the peers do per thread; every row ends with the
- * exact count, then gmk_wait_idle and a halt whose books balance. Workers are not pinned. */
+ * exact count, then gmk_wait_idle and a halt whose books balance. Workers are not pinned.
+ * Beside the row rtt stands what the machine charges for three transfers of a line between
+ * its cores, which bounds it, measured in the same run. */
 #include "bench.h"
 #include "ggmk/ggmk.h"
+#include "line.h"
 
-enum { T_PLAIN = 1, T_CHAIN, T_TREE, T_STAMP };
+enum { T_PLAIN = 1, T_CHAIN, T_TREE, T_STAMP, T_RTT };
 enum { WARM_UP = 1000, BATCH = 32, LIMIT_S = 30 };
 
 struct count {
@@ -14,7 +17,7 @@ struct count {
 /* What the handlers reach by ctx->user. */
 struct state {
     struct count ran[GMK_MAX_WORKERS];
-    _Alignas(128) uint64_t started_at;
+    _Alignas(128) uint64_t started_at; /* or ended, in the row rtt */
 };
 static struct state state;
 
@@ -68,14 +71,27 @@ GMK_HANDLER(on_stamp)
     return GMK_OK;
 }
 
+/* To the other worker, as often as meta0 says. */
+GMK_HANDLER(on_rtt)
+{
+    count(ctx);
+    if (ctx->task->meta0 > 1) {
+        gmk_task_t t = task(T_RTT, ctx->task->meta0 - 1);
+        return gmk_emit_to(ctx, &t, 1 - ctx->worker_id) == GMK_OK ? GMK_OK : GMK_FAIL(1);
+    }
+    __atomic_store_n(&((struct state *)ctx->user)->started_at, now_ns(), __ATOMIC_RELEASE);
+    return GMK_OK;
+}
+
 static gmk_handler_reg_t handlers[] = {
     {.type = T_PLAIN, .fn = on_plain, .name = "plain"},
     {.type = T_CHAIN, .fn = on_chain, .name = "chain"},
     {.type = T_TREE, .fn = on_tree, .name = "tree"},
     {.type = T_STAMP, .fn = on_stamp, .name = "stamp"},
+    {.type = T_RTT, .fn = on_rtt, .name = "rtt"},
 };
 static gmk_module_t module = {
-    .name = "bench", .handlers = handlers, .n_handlers = 4, .user = &state};
+    .name = "bench", .handlers = handlers, .n_handlers = 5, .user = &state};
 static gmk_module_t *modules[] = {&module};
 
 static gmk_kernel_t kernel;
@@ -209,6 +225,31 @@ static void start_row(void)
     result(ROW_START, "GGMK", (double)percentile(lat, BENCH_STARTS, .5), "ns");
 }
 
+/* Beside it what the machine charges for three transfers of a line, measured just before. */
+static void rtt_row(void)
+{
+    gmk_task_t t = task(T_RTT, 2 * BENCH_TRIPS);
+    double cas, plain;
+    uint64_t dt, at;
+
+    if (!bench_wants(ROW_RTT))
+        return;
+    cas = line_cas_ns();
+    plain = line_plain_ns();
+    boot(2);
+    dt = now_ns();
+    must(gmk_submit_to(&kernel, &t, 0) == GMK_OK, "gmk_submit_to");
+    while ((at = __atomic_load_n(&state.started_at, __ATOMIC_ACQUIRE)) == 0) {
+        must(now_ns() - dt < LIMIT_S * 1000000000ull, "the message was lost");
+        usleep(1000); /* the workers have both processors */
+    }
+    dt = at - dt;
+    halt(2 * BENCH_TRIPS);
+    result(ROW_RTT, "GGMK", (double)dt / BENCH_TRIPS, "ns");
+    result(ROW_RTT, "3 line transfers (CAS)", 3 * cas, "ns");
+    result(ROW_RTT, "3 line transfers (load and store)", 3 * plain, "ns");
+}
+
 int main(int argc, char **argv)
 {
     bench_args(argc, argv);
@@ -218,5 +259,6 @@ int main(int argc, char **argv)
     row(ROW_TREE2, 2, BENCH_TREE_TASKS, start_tree);
     row(ROW_TREE1, 1, BENCH_TREE_TASKS, start_tree);
     start_row();
+    rtt_row();
     return 0;
 }
