@@ -178,6 +178,26 @@ func startRow() {
 	result("start", goro, float64(l[starts/2]), "ns")
 }
 
+func rttRow() {
+	const n = 100000
+	there, back := make(chan msg, 1), make(chan msg, 1)
+	go func() {
+		for m := range there {
+			back <- m
+		}
+		close(back)
+	}()
+	t0 := time.Now()
+	for i := 0; i < n; i++ {
+		there <- msg{uint64(i)}
+		m := <-back
+		must(m[0] == uint64(i), "rtt echo")
+	}
+	d := time.Since(t0).Nanoseconds()
+	close(there)
+	result("rtt", "Go channel", float64(d)/n, "ns")
+}
+
 func main() {
 	runtime.GOMAXPROCS(2)
 	ring("mpmc-1p1c", 1, 1)
@@ -194,5 +214,8 @@ func main() {
 	treeRow("tree1", 1)
 	if wants("start") {
 		startRow()
+	}
+	if wants("rtt") {
+		rttRow()
 	}
 }

@@ -21,6 +21,7 @@
 #define BENCH_TASKS 1000000u /* tasks of one measurement */
 #define BENCH_TREE_DEPTH 19  /* 2^20 - 1 tasks */
 #define BENCH_TREE_TASKS ((1u << (BENCH_TREE_DEPTH + 1)) - 1)
+#define BENCH_TRIPS 100000   /* round trips between two workers */
 #define BENCH_STARTS 400     /* submissions to parked workers */
 #define BENCH_IDLE_NS 300000 /* the workers are parked after this */
 
@@ -38,6 +39,7 @@
 #define ROW_TREE2 "tree2"
 #define ROW_TREE1 "tree1"
 #define ROW_START "start"
+#define ROW_RTT "rtt"
 #define ROW_ALLOC1 "alloc1"
 #define ROW_ALLOC2 "alloc2"
 #define ROW_ALLOC_REMOTE "alloc-remote"

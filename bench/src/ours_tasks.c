@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The task rows through the public API: gmk_boot, gmk_submit, gmk_submit_batch, gmk_emit.
  * Every row ends with the exact count, then gmk_wait_idle and a halt whose books balance.
- * The obs rows are the chain and the tree again, median of 5 in one kernel: what turning
- * observability off gains is little, so that they are measured more exactly. */
+ * Beside the row rtt stands what the machine charges for three transfers of a line between
+ * its cores, which bounds it, measured in the same run. The obs rows are the chain and the
+ * tree again, median of 5 in one kernel: what turning observability off gains is little, so
+ * that they are measured more exactly. */
 #include "ours.h"
+#include "line.h"
 
-enum { T_STAMP = T_OWN };
+enum { T_STAMP = T_OWN, T_RTT };
 enum { OBS_TIMES = 5 };
 
 GMK_HANDLER(on_plain)
@@ -22,14 +25,27 @@ GMK_HANDLER(on_stamp)
     return GMK_OK;
 }
 
+/* To the other worker, as often as meta0 says. */
+GMK_HANDLER(on_rtt)
+{
+    count(ctx);
+    if (ctx->task->meta0 > 1) {
+        gmk_task_t t = task(T_RTT, ctx->task->meta0 - 1);
+        return gmk_emit_to(ctx, &t, 1 - ctx->worker_id) == GMK_OK ? GMK_OK : GMK_FAIL(1);
+    }
+    __atomic_store_n(&((struct state *)ctx->user)->started_at, now_ns(), __ATOMIC_RELEASE);
+    return GMK_OK;
+}
+
 static gmk_handler_reg_t handlers[] = {
     {.type = T_PLAIN, .fn = on_plain, .name = "plain"},
     {.type = T_CHAIN, .fn = on_chain, .name = "chain"},
     {.type = T_TREE, .fn = on_tree, .name = "tree"},
     {.type = T_STAMP, .fn = on_stamp, .name = "stamp"},
+    {.type = T_RTT, .fn = on_rtt, .name = "rtt"},
 };
 static gmk_module_t module = {
-    .name = "bench", .handlers = handlers, .n_handlers = 4, .user = &state};
+    .name = "bench", .handlers = handlers, .n_handlers = 5, .user = &state};
 static gmk_module_t *modules[] = {&module};
 
 static void boot(uint32_t workers) { boot_modules(workers, modules, 1); }
@@ -105,6 +121,31 @@ static void start_row(void)
     result(ROW_START, "GGMK", (double)percentile(lat, BENCH_STARTS, .5), "ns");
 }
 
+/* Beside it what the machine charges for three transfers of a line, measured just before. */
+static void rtt_row(void)
+{
+    gmk_task_t t = task(T_RTT, 2 * BENCH_TRIPS);
+    double cas, plain;
+    uint64_t dt, at;
+
+    if (!bench_wants(ROW_RTT))
+        return;
+    cas = line_cas_ns();
+    plain = line_plain_ns();
+    boot(2);
+    dt = now_ns();
+    must(gmk_submit_to(&kernel, &t, 0) == GMK_OK, "gmk_submit_to");
+    while ((at = __atomic_load_n(&state.started_at, __ATOMIC_ACQUIRE)) == 0) {
+        must(now_ns() - dt < LIMIT_S * 1000000000ull, "the message was lost");
+        usleep(1000); /* the workers have both processors */
+    }
+    dt = at - dt;
+    halt(2 * BENCH_TRIPS);
+    result(ROW_RTT, "GGMK", (double)dt / BENCH_TRIPS, "ns");
+    result(ROW_RTT, "3 line transfers (CAS)", 3 * cas, "ns");
+    result(ROW_RTT, "3 line transfers (load and store)", 3 * plain, "ns");
+}
+
 int main(int argc, char **argv)
 {
     bench_args(argc, argv);
@@ -114,6 +155,7 @@ int main(int argc, char **argv)
     row(ROW_TREE2, 2, BENCH_TREE_TASKS, start_tree);
     row(ROW_TREE1, 1, BENCH_TREE_TASKS, start_tree);
     start_row();
+    rtt_row();
     obs_row(ROW_OBS_CHAIN, BENCH_TASKS, start_chain);
     obs_row(ROW_OBS_TREE, BENCH_TREE_TASKS, start_tree);
     return 0;

@@ -50,7 +50,7 @@ static bool inbox_return(gmki_agent_t *a, const gmk_cell_t *c)
     if (gmk_mpmc_count(&q->ring, GMK_DEV) >= q->cap - q->cap / 4 ||
         gmk_cells_push(&q->ring, q->cells, c, 1, GMK_DEV) == 0)
         return a->wq != NULL && gmki_spill_put(a, c);
-    gmki_wake_worker(a->sched, worker);
+    gmki_wake_owner(a->sched, worker);
     return true;
 }
 
@@ -101,13 +101,29 @@ int gmki_spawn_shared(gmki_agent_t *a, const gmk_task_t *t)
     return rc;
 }
 
+/* An inbox has more than three quarters full: the rest is for activations. The head, which
+ * its owner writes at each task, is read only if that could be so. */
+static bool inbox_full(gmki_queue_t *q)
+{
+    uint32_t most = q->cap - q->cap / 4;
+    /* relaxed: an estimate, as the count; a head read earlier makes it the larger */
+    uint32_t tail = gmk_load_rlx(&q->ring.tail, GMK_DEV);
+    uint32_t head = gmk_load_rlx(&q->seen_head, GMK_DEV); /* relaxed: as above */
+
+    if (GMK_LIKELY(tail - head < most))
+        return false;
+    head = gmk_load_rlx(&q->ring.head, GMK_DEV); /* relaxed: as above */
+    gmk_store_rlx(&q->seen_head, head, GMK_DEV); /* relaxed: as above */
+    return gmk_mpmc_count(&q->ring, GMK_DEV) >= most;
+}
+
 int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint32_t seq)
 {
     gmk_sched_t *s = a->sched;
     gmki_queue_t *q = &s->wq[worker].inbox;
     gmk_cell_t c;
 
-    if (gmk_mpmc_count(&q->ring, GMK_DEV) >= q->cap - q->cap / 4)
+    if (inbox_full(q))
         return GMK_E_FULL;
     gmki_accept(a, t->tenant, 1);
     gmki_stamp_seq(&c, t, a->obs.shared ? seq : gmki_seq(a));
@@ -117,7 +133,9 @@ int gmki_send_worker(gmki_agent_t *a, const gmk_task_t *t, uint32_t worker, uint
         gmki_unaccept(a, t->tenant, 1);
         return GMK_E_FULL;
     }
-    gmki_wake_worker(s, worker);
+    gmki_wake_owner(s, worker);
+    /* relaxed: a hint. The next one's line comes while the receiver works. */
+    GMK_WILL_WRITE(&q->cells[gmk_load_rlx(&q->ring.tail, GMK_DEV) & q->ring.mask_p]);
     return GMK_OK;
 }
 
@@ -219,7 +237,7 @@ void gmki_place_activation(gmki_agent_t *a, const gmk_cell_t *c, uint32_t worker
         uint32_t k = gmk_cells_push(&in->ring, in->cells, c, 1, GMK_DEV);
 
         GMK_ASSERT(k == 1, "an inbox keeps room for one activation a module");
-        gmki_wake_worker(s, worker);
+        gmki_wake_owner(s, worker);
         return;
     }
     if (q != NULL && gmki_local_count(q) < q->cap && gmk_lq_push_newest(&q->fifo, c)) {

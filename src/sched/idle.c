@@ -36,6 +36,12 @@ void gmki_wake_one(gmk_sched_t *s)
     }
 }
 
+void gmki_wake_owner(gmk_sched_t *s, uint32_t worker)
+{
+    if (GMK_UNLIKELY(gmk_add_sc(&s->wq[worker].dozes, 0, GMK_DEV) != 0)) /* sync: sched.dozes */
+        gmki_wake_worker(s, worker);
+}
+
 void gmki_wake_worker(gmk_sched_t *s, uint32_t worker)
 {
     uint64_t v = gmk_add_sc(&s->idle, 0, GMK_DEV); /* sync: sched.idle */
@@ -151,6 +157,7 @@ void gmki_park(gmki_agent_t *a)
     bool checking = true;
     uint64_t ns;
 
+    gmk_xchg_sc(&a->wq->dozes, 1, GMK_DEV); /* sync: sched.dozes */
     /* sync: sched.idle */
     gmk_add_sc(&s->idle, bit - GMKI_SEARCH_ONE + GMKI_CHECK_ONE, GMK_DEV);
     ns = sleep_ns(s, a->obs.agent, &keeper);
@@ -168,7 +175,8 @@ void gmki_park(gmki_agent_t *a)
     if (keeper)
         gmk_store_rel(&s->timekeeper, 0, GMK_DEV); /* sync: sched.timekeeper */
     reclaim(s, bit);
-    if (checking) /* after its bit: at no time does it look asleep */
+    gmk_xchg_sc(&a->wq->dozes, 0, GMK_DEV); /* sync: sched.dozes */
+    if (checking)                           /* after its bit: at no time does it look asleep */
         gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
 }
 

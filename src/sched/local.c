@@ -67,12 +67,17 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
 {
     gmki_wq_t *q = a->wq;
     gmk_lq_t *from = &q->stack;
+    uint32_t left = q->left;
     uint32_t k;
 
     if (a->sched->n_workers == 1)
         return;
     if (gmk_lq_count(from) < gmk_lq_count(&q->fifo))
         from = &q->fifo;
+    /* Who is idle has as much to take where these have come from: just now, not for ever. */
+    q->left = 0;
+    if (left >= gmk_lq_count(from))
+        return;
     /* One task left there must not keep many in here from those who are idle. */
     k = gmk_mpmc_count(&q->shared.ring, GMK_DEV);
     if (k != 0 && 4 * k > gmk_lq_count(from))
@@ -186,33 +191,48 @@ bool gmki_overflow_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
            gmk_cells_pop(&s->acts.ring, s->acts.cells, out, 1, GMK_DEV) != 0;
 }
 
-/* How deep a ready queue is that is about to be taken from. */
-static uint32_t rq_depth(gmk_sched_t *s, gmki_wq_t *q, const gmki_queue_t *r)
-{
-    uint32_t n = gmk_mpmc_count(&r->ring, GMK_DEV);
-
-    gmki_raise(&q->rq_high[r - s->rq], n);
-    return n;
-}
-
 bool gmki_rq_pop(gmk_sched_t *s, gmki_wq_t *q, gmk_cell_t *out)
 {
     gmki_queue_t *r = rq_pick(s, q);
 
     if (r == NULL)
         return false;
-    rq_depth(s, q, r);
+    gmki_raise(&q->rq_high[r - s->rq], gmk_mpmc_count(&r->ring, GMK_DEV));
     return gmk_cells_pop(&r->ring, r->cells, out, 1, GMK_DEV) != 0;
+}
+
+/* Takes from the ready queues: of tasks that are not short no more than this worker's share.
+ * Notes what that leaves to others, and if it leaves nothing. Of short tasks it reads the
+ * line that producers write only after a full batch. */
+static uint32_t rq_gather(gmk_sched_t *s, gmki_wq_t *q, uint32_t want)
+{
+    gmki_queue_t *r = rq_pick(s, q);
+    uint32_t depth = 0;
+    uint32_t k;
+
+    if (r == NULL)
+        return 0;
+    if (q->batch < s->max_batch) {
+        depth = gmk_mpmc_count(&r->ring, GMK_DEV);
+        want = gmk_min32(want, depth / s->n_workers + 1);
+    }
+    k = fetch(q, r, want, false);
+    if (q->batch == s->max_batch)
+        depth = k < want ? k : k + gmk_mpmc_count(&r->ring, GMK_DEV);
+    gmki_raise(&q->rq_high[r - s->rq], depth);
+    q->left = depth > k ? depth - k : 0;
+    q->emptied = q->left == 0 ? k : 0;
+    return k;
 }
 
 uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
 {
     gmk_sched_t *s = a->sched;
     gmki_wq_t *q = a->wq;
-    gmki_queue_t *r;
     uint32_t k;
-    uint32_t share;
 
+    q->emptied = 0;
+    q->left = 0;
     k = fetch(q, &q->shared, want, true);
     if (k == 0 && q->spill.count != 0) {
         gmki_unspill(a);
@@ -224,13 +244,7 @@ uint32_t gmki_gather(gmki_agent_t *a, uint32_t want)
     }
     if (k == 0)
         k = fetch(q, &s->acts, 1, false);
-    if (k != 0)
-        return k;
-    r = rq_pick(s, q);
-    if (r == NULL)
-        return 0;
-    share = rq_depth(s, q, r) / s->n_workers + 1;
-    return fetch(q, r, gmk_min32(want, share), false);
+    return k != 0 ? k : rq_gather(s, q, want);
 }
 
 uint32_t gmki_steal(gmki_agent_t *a)

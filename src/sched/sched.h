@@ -28,6 +28,7 @@ typedef struct gmki_queue {
     gmk_mpmc_t ring;
     gmk_cell_t *cells;
     uint32_t cap;
+    gmk_a32_t seen_head; /* of an inbox: its head as a producer has last read it */
 } gmki_queue_t;
 
 /* Arena-backed overflow: a list of blocks of cells, first in, first out. */
@@ -56,6 +57,9 @@ typedef struct gmki_wq {
     uint32_t rq_turn;    /* position in the weighted round over priorities */
     uint32_t batch;      /* tasks a batch, adapted to their length */
     uint32_t offer_from; /* private tasks from which on a spawn offers some: 1, or 0 if long */
+    uint32_t emptied;    /* tasks of the last look at a ready queue, if it left none */
+    uint32_t left;       /* tasks that it has left there, until they are shared */
+    uint32_t rest;       /* pauses after such a look */
     uint32_t last_n;     /* tasks of the last batch; 0 after a pause */
     uint64_t clock_ns;   /* the machine's clock when it was read last, */
     uint64_t clock_at;   /* and the cycle counter then */
@@ -65,6 +69,9 @@ typedef struct gmki_wq {
     gmki_queue_t shared; /* stealable part: the owner puts, anybody takes */
     gmki_queue_t inbox;  /* anybody puts, the owner takes */
     gmk_hal_park_t park;
+    /* The owner sleeps or is about to. Who has put something into its inbox asks here: the
+     * line is his alone while the owner is awake, not all senders' as the idle word's. */
+    GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t dozes;
     /* Written by the owner, read by anybody. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a64_t heartbeat;
     gmk_a32_t current; /* index + 1 of the handler that runs or ran last; 0: idle */
@@ -270,6 +277,7 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns);
 /* idle.c: wake, search, park. */
 void gmki_wake_one(gmk_sched_t *s);
 void gmki_wake_worker(gmk_sched_t *s, uint32_t worker);
+void gmki_wake_owner(gmk_sched_t *s, uint32_t worker); /* of an inbox that has something new */
 void gmki_wake_all(gmk_sched_t *s);
 /* An event is due earlier than thought: somebody must sleep less. (enqueue.c) */
 void gmki_wake_keeper(gmk_sched_t *s);

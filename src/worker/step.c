@@ -8,7 +8,10 @@
 #include "worker/worker.h"
 
 #define LINGER_LOOKS 32u
-#define RUN_LOOK 32u /* tasks between two looks at who is idle */
+#define RUN_LOOK 32u     /* tasks between two looks at who is idle */
+#define LINGER_HEARS 16u /* at its own inbox, for each of those */
+#define HEAR_LOOKS 128u  /* at its own inbox, some nanoseconds each */
+#define REST_MOST 63u    /* pauses of the longest rest between two looks at a stream */
 
 /* A task bound to another worker, which found no room in that one's inbox. */
 static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
@@ -316,12 +319,66 @@ static bool go_on(gmki_agent_t *a)
     return (control & GMKI_STOP) == 0;
 }
 
-/* Looks on for about a microsecond before it counts as idle: between two submits of a
- * busy sender the idle word, which every sender touches, is then left alone. */
-static bool linger(const gmki_agent_t *a, const gmki_core_t *k)
+/* Takes from its inbox for a little longer than another worker needs to answer: the answer
+ * to an answer then waits for no batch's edge. returns: how many ran, at most limit. */
+static uint32_t hear(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
 {
+    gmki_wq_t *q = a->wq;
+    const gmki_queue_t *in = &q->inbox;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < HEAR_LOOKS; i++) {
+        if (!gmk_cells_ready(&in->ring, in->cells, GMK_DEV))
+            continue;
+        n += run_inbox(a, k, limit - n);
+        if (n >= limit || gmki_local_count(q) != 0)
+            break;
+        i = 0;
+    }
+    return n;
+}
+
+/* A consumer at the heels of a producer takes the lines from under his hands: each then
+ * waits for the other, task by task. So after a look that has emptied a ready queue the
+ * worker leaves it alone for a while, the longer the more often it found some, not one, but
+ * no full batch. The batch ends before: this is not its tasks' time. */
+static void rest(gmki_agent_t *a, gmki_core_t *k)
+{
+    gmki_wq_t *q = a->wq;
+    const gmki_queue_t *in = &q->inbox;
+
+    q->rest = q->emptied > 1 ? gmk_min32(2 * q->rest + 1, REST_MOST) : q->rest / 2;
+    q->emptied = 0;
+    if (q->rest == 0)
+        return;
+    batch_edge(a, k);
+    q->last_n = 0;
+    for (uint32_t i = 0; i < q->rest; i++) {
+        if (gmk_cells_ready(&in->ring, in->cells, GMK_DEV))
+            break;
+        gmk_pause();
+    }
+}
+
+/* Looks at its own inbox, whose lines nobody else wants, again and again. */
+static bool listen(const gmki_wq_t *q, uint32_t looks)
+{
+    for (uint32_t i = 0; i < looks; i++)
+        if (gmk_cells_ready(&q->inbox.ring, q->inbox.cells, GMK_DEV))
+            return true;
+    return false;
+}
+
+/* Looks on for a few microseconds before it counts as idle: between two submits of a busy
+ * sender the idle word, which every sender touches, is then left alone; and of two workers
+ * that answer each other none parks because the other was interrupted. */
+static bool linger(gmki_agent_t *a, const gmki_core_t *k)
+{
+    a->wq->rest = 0;
     for (uint32_t i = 0; i < LINGER_LOOKS; i++) {
         if (gmki_work_visible(&k->sched, a->wq))
+            return true;
+        if (listen(a->wq, LINGER_HEARS))
             return true;
         gmk_pause();
     }
@@ -338,8 +395,8 @@ static void idle(gmki_agent_t *a, gmki_core_t *k)
     while (go_on(a) && !find(a, k, now)) {
         beat(a->wq); /* it looks for work: it is well */
         if (spin && now < until) {
-            for (uint32_t i = 0; i < 8; i++)
-                gmk_pause();
+            if (!listen(a->wq, HEAR_LOOKS))
+                gmk_hal_relax(); /* who makes work may wait for this processor */
         } else {
             gmki_park(a);
             until = gmk_hal_now_ns() + s->spin_ns;
@@ -355,13 +412,23 @@ void *gmki_worker_loop(void *agent)
 {
     gmki_agent_t *a = agent;
     gmki_core_t *k = gmki_core(a->sched);
+    gmki_wq_t *q = a->wq;
 
     a->obs.now = gmk_hal_now_ns();
     a->in_task = true;
-    while (go_on(a))
-        if (gmki_worker_step(a, k) == 0 && !linger(a, k))
-            idle(a, k);
-    gmk_store_rel(&a->wq->exited, 1, GMK_DEV); /* sync: worker.exited */
+    while (go_on(a)) {
+        uint32_t n = gmki_worker_step(a, k);
+
+        if (n == 0) {
+            if (!linger(a, k))
+                idle(a, k);
+        } else if (n < q->batch && gmki_local_count(q) == 0) {
+            q->last_n += hear(a, k, q->batch - n);
+            if (q->emptied != 0 && gmki_local_count(q) == 0)
+                rest(a, k);
+        }
+    }
+    gmk_store_rel(&q->exited, 1, GMK_DEV); /* sync: worker.exited */
     gmk_hal_park_wake(&k->sched.quiet);
     return NULL;
 }

@@ -43,6 +43,12 @@
 #endif
 /* What stands before it is in memory, as its own thread sees it, before what stands after. */
 #define GMK_KEEP_ORDER() __asm__ volatile("" ::: "memory")
+/* A line that will be written here soon may come from another processor meanwhile. */
+#ifdef __CUDA_ARCH__
+#define GMK_WILL_WRITE(p) ((void)(p))
+#else
+#define GMK_WILL_WRITE(p) __builtin_prefetch((p), 1)
+#endif
 #define GMK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* One line of memory, and the distance that keeps two writers apart (the
