@@ -346,8 +346,10 @@ GMK_TEST(observe_overrun_of_one_long_among_short_is_counted_when_timed)
     gmk_test_assert_ge(timed, 1);
     gmk_test_assert_lt(timed, 16 * n);
     gmk_test_assert_ge(metric(GMK_METRIC_BUDGET_OVERRUNS), timed);
-    if (gmk_test_simulated()) /* elsewhere the machine's pauses make batches of one */
-        gmk_test_assert_le(metric(GMK_METRIC_BUDGET_OVERRUNS), timed + n / 4);
+    /* 16 n were long. One that was alone in its batch is known, too: at most one a round on
+     * the simulated machine; elsewhere the machine's pauses make batches of one. */
+    if (gmk_test_simulated())
+        gmk_test_assert_le(metric(GMK_METRIC_BUDGET_OVERRUNS), timed + n);
     kit_halt(&kernel);
 }
 
