@@ -9,15 +9,16 @@ BENCH_DEP = -MMD -MP -MF $@.d -MT $@
 CXX ?= g++
 BENCH_ARGS ?=
 
-BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring ours_tasks ours_alloc)
+BENCH_OURS := $(addprefix $(BENCH_B)/,near alloc_malloc ours_ring ours_tasks ours_alloc ours_chan)
 BENCH_PEERS := $(addprefix $(BENCH_B)/,ring_dpdk ring_ck ring_moodycamel ring_rwq ring_boost \
-    ring_tbb ring_xenium ring_atomic_queue tasks_tbb tasks_asio tasks_gomp tasks_libomp peers_go)
+    ring_tbb ring_xenium ring_atomic_queue tasks_tbb tasks_asio tasks_gomp tasks_libomp peers_go \
+    chan_moodycamel chan_boost chan_dpdk chan_tbb chan_zmq chan_crossbeam)
 
 $(BENCH_B)/near $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_DEP) $< -o $@
 
-$(BENCH_B)/ours_tasks $(BENCH_B)/ours_alloc: $(BENCH_B)/%: bench/src/%.c $(B)/linux/libgmk_cpu.a
+$(BENCH_B)/ours_tasks $(BENCH_B)/ours_alloc $(BENCH_B)/ours_chan: $(BENCH_B)/%: bench/src/%.c $(B)/linux/libgmk_cpu.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra $(BENCH_OPT) $(BENCH_INC) $(SANFLAGS) $(BENCH_DEP) $< \
 	    $(B)/linux/libgmk_cpu.a $(LDLIBS_linux) -o $@
@@ -45,6 +46,14 @@ $(eval $(call bench_peer,tasks_tbb,tasks_tbb.cpp,oneTBB tasks,header:oneapi/tbb.
 $(eval $(call bench_peer,tasks_asio,tasks_asio.cpp,Boost.Asio,header:boost/asio/thread_pool.hpp,$(CXX)))
 $(eval $(call bench_peer,tasks_gomp,tasks_omp.cpp,GCC libgomp,tool:g++,g++,-fopenmp))
 $(eval $(call bench_peer,tasks_libomp,tasks_omp.cpp,LLVM libomp,tool:clang++,clang++,-fopenmp))
+$(eval $(call bench_peer,chan_moodycamel,chan_moodycamel.cpp,moodycamel queues as channels,header:readerwriterqueue/readerwritercircularbuffer.h,$(CXX)))
+$(eval $(call bench_peer,chan_boost,chan_boost.cpp,Boost spsc_queue as a channel,header:boost/lockfree/spsc_queue.hpp,$(CXX)))
+$(eval $(call bench_peer,chan_dpdk,chan_dpdk.cpp,DPDK rings as channels,header:rte_ring.h,$(CXX),$(bench_dpdk),-lrte_ring -lrte_eal))
+$(eval $(call bench_peer,chan_tbb,chan_tbb.cpp,oneTBB pipelines,header:oneapi/tbb.h,$(CXX),,-ltbb))
+$(eval $(call bench_peer,chan_zmq,chan_zmq.cpp,ZeroMQ,header:zmq.h,$(CXX),,-lzmq))
+
+$(BENCH_B)/chan_crossbeam: bench/rust/chan_crossbeam.rs bench/rust/build.sh bench/peer.sh
+	@MAKEFLAGS= sh bench/peer.sh $@ crossbeam crate:crossbeam-channel sh bench/rust/build.sh $@ $<
 
 $(BENCH_B)/peers_go: bench/go/main.go bench/peer.sh
 	@GOCACHE=$(abspath $(BENCH_B))/gocache GO111MODULE=off sh bench/peer.sh $@ Go tool:go \
