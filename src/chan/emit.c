@@ -448,9 +448,10 @@ void gmki_stage_flush(gmki_agent_t *a, gmki_group_t *g)
 }
 
 /* A handler's message may go on the ring with the next ones: it is not urgent, and nobody is
- * idle who could take it now. relaxed: a hint; the turn looks again after each call */
+ * idle who could take it now. */
 GMK_FN bool may_wait(const gmki_agent_t *a, const gmk_task_t *t)
 {
+    /* relaxed: a hint; the turn looks again after each call */
     return GMK_PRIORITY(t->flags) != GMK_PRIO_CRITICAL &&
            gmk_load_rlx(&a->sched->idle, GMK_DEV) == 0;
 }

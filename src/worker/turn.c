@@ -173,11 +173,12 @@ static void tell_all_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g)
     }
 }
 
-/* relaxed: a setting that may take effect late */
 static bool is_plain(const gmki_agent_t *a, const gmki_chan_t *c)
 {
-    return !gmki_chan_lossy(c) && c->kind != GMKI_CHAN_ERRORS &&
-           gmk_load_rlx(&a->obs.cfg->max_level, GMK_DEV) < GMK_TRACE_ALL;
+    /* relaxed: a setting that may take effect late */
+    uint32_t level = gmk_load_rlx(&a->obs.cfg->max_level, GMK_DEV);
+
+    return !gmki_chan_lossy(c) && c->kind != GMKI_CHAN_ERRORS && level < GMK_TRACE_ALL;
 }
 
 /* What is sent by calls of this turn is put on its ring in lots, as long as calls are so short
