@@ -138,6 +138,12 @@ static void took(gmki_agent_t *a, gmki_chan_t *c, uint32_t n)
         gmki_chan_retain(a, c);
 }
 
+/* Calls have been so short that a lot of them takes no longer than a batch may. */
+static bool is_short(const gmki_agent_t *a)
+{
+    return a->wq->batch >= gmk_min32(GMKI_STAGE, a->sched->max_batch);
+}
+
 /* Who waits for room gets it in lots, where that does not take long: the turn has ended for want
  * of budget alone, calls are short, and the next turn goes on here at once. */
 static bool room_waits(const gmki_agent_t *a, const gmki_group_t *g, const gmki_chan_t *c,
@@ -145,7 +151,7 @@ static bool room_waits(const gmki_agent_t *a, const gmki_group_t *g, const gmki_
 {
     uint32_t lot = gmk_min32(c->slots / 4, ROOM_LOT);
 
-    return t->budget == 0 && t->ran != 0 && a->wq->batch >= GMKI_STAGE && !g->extra &&
+    return t->budget == 0 && t->ran != 0 && is_short(a) && !g->extra &&
            gmk_lq_count(&g->outbox) == 0 && c->kind == GMKI_CHAN_USER &&
            gmki_chan_tail(c) + lot > gmki_chan_slowest(c) + c->slots;
 }
@@ -183,7 +189,7 @@ static bool is_plain(const gmki_agent_t *a, const gmki_chan_t *c)
 
 /* What is sent by calls of this turn is put on its ring in lots, as long as calls are so short
  * that a lot takes no longer than a batch. */
-static void stage_open(gmki_agent_t *a) { a->stage.open = a->wq->batch >= GMKI_STAGE; }
+static void stage_open(gmki_agent_t *a) { a->stage.open = is_short(a); }
 
 static void stage_shut(gmki_agent_t *a, gmki_group_t *g)
 {
