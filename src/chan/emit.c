@@ -399,6 +399,8 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
     gmki_chan_t *c = target(r, id, &rc);
     bool in_ring = c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0;
 
+    if (a->stage.n != 0) /* as in gmki_chan_emit */
+        gmki_stage_flush(a, a->group);
     while (c != NULL && !in_ring && done < n &&
            (rc = gmki_chan_det_input(a, r, c, &cells[done].task, 0)) == GMK_OK)
         done++;

@@ -340,6 +340,8 @@ int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan)
         return GMK_E_INVALID;
     if (!gmki_enter(ctx->agent))
         return GMK_E_HALTING;
+    if (ctx->agent->stage.n != 0) /* sent before the end */
+        gmki_stage_flush(ctx->agent, ctx->agent->group);
     rc = gmki_chan_close(ctx->agent, ctx->chan, chan);
     gmki_leave(ctx->agent);
     return rc;
