@@ -6,6 +6,7 @@
 #include "bench.h"
 #include "chan.h"
 #include "ggmk/ggmk.h"
+#include <semaphore.h>
 
 enum { T_GO = 1, T_RAW, T_DONE, T_NEWS };
 enum { LIMIT_S = 30, WARM_UP = 1000 };
@@ -15,7 +16,8 @@ struct state {
     uint32_t go, out; /* channels */
     uint32_t lot;     /* messages a call of ingest makes */
     uint32_t steps;
-    _Alignas(128) uint64_t total; /* ingest's */
+    sem_t done; /* by each subscriber, with its last message */
+    _Alignas(128) uint64_t total;
     _Alignas(128) struct sums sums[FANOUT];
     _Alignas(128) uint64_t seen[FANOUT];
 };
@@ -89,7 +91,8 @@ static void keep(struct state *s, uint32_t who, const gmk_task_t *t)
 {
     chan_work(t->meta0, s->steps);
     chan_add(&s->sums[who], t->meta0, t->meta1);
-    __atomic_store_n(&s->seen[who], s->seen[who] + 1, __ATOMIC_RELEASE);
+    if (++s->seen[who] == s->total)
+        must(sem_post(&s->done) == 0, "sem_post");
 }
 
 GMK_HANDLER(on_done)
@@ -154,15 +157,15 @@ static gmk_module_t news[FANOUT] = {
 static gmk_module_t *pipeline_modules[] = {&ingest, &transform, &store};
 static gmk_module_t *fanout_modules[] = {&source, &news[0], &news[1], &news[2]};
 
-static void wait_seen(uint32_t subs, uint64_t n)
+/* The thread that waits sleeps, as those do that join the peers' threads. */
+static void wait_done(uint32_t subs)
 {
-    uint64_t end = now_ns() + LIMIT_S * 1000000000ull;
+    struct timespec end;
 
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += LIMIT_S;
     for (uint32_t i = 0; i < subs; i++)
-        while (__atomic_load_n(&state.seen[i], __ATOMIC_ACQUIRE) < n) {
-            must(now_ns() < end, "messages lost: the count was not reached");
-            usleep(20);
-        }
+        must(sem_timedwait(&state.done, &end) == 0, "messages lost: the count was not reached");
 }
 
 /* n messages from the first to the last subscriber. returns: ns. */
@@ -177,7 +180,7 @@ static uint64_t run(gmk_ctx_t *host, uint32_t type, uint32_t subs, uint64_t n)
     state.total = n;
     t0 = now_ns();
     must(gmk_chan_emit(host, state.go, &t) == GMK_OK, "start");
-    wait_seen(subs, n);
+    wait_done(subs);
     return now_ns() - t0;
 }
 
@@ -188,6 +191,7 @@ static void boot(gmk_module_t **modules, uint32_t n)
 
     cfg.flags = GMK_BOOT_NO_LINKED_MODULES;
     memset(&state, 0, sizeof state);
+    must(sem_init(&state.done, 0, 0) == 0, "sem_init");
     rc = gmk_boot(&kernel, &cfg, modules, n);
     if (rc != GMK_OK)
         fprintf(stderr, "gmk_boot: %s: %s\n", gmk_strerror(rc), gmk_boot_error(&kernel));
