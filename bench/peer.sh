@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # peer.sh OUT NAME PROBE COMMAND...: builds the peer program OUT by COMMAND if PROBE finds
-# what it needs: "tool:PROGRAM", or "header:FILE" searched for with CXX and PROBE_FLAGS.
+# what it needs: "tool:PROGRAM", "header:FILE" searched for with CXX and PROBE_FLAGS, or
+# "crate:NAME", a Rust library among Debian's, and rustc.
 # Otherwise OUT.skip says why there is no such peer; that is not an error.
 out=$1 name=$2 probe=$3
 shift 3
@@ -17,6 +18,10 @@ skip() {
 what=${probe#*:}
 case $probe in
 tool:*) command -v "$what" >/dev/null 2>&1 || skip 'not installed (scripts/setup.sh --full)' ;;
+crate:*)
+    command -v rustc >/dev/null 2>&1 && ls -d "/usr/share/cargo/registry/$what"-* >/dev/null 2>&1 ||
+        skip 'not installed (scripts/setup.sh --full)'
+    ;;
 header:*)
     # shellcheck disable=SC2086
     printf '#include <%s>\n' "$what" | ${CXX:-g++} -std=c++20 $PROBE_FLAGS -E -x c++ - >/dev/null 2>&1 ||

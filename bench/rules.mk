@@ -11,9 +11,9 @@ CXX ?= g++
 BENCH_ARGS ?=
 
 # Programs in C over the shipped library, one word each: bench/src/WORD.c.
-BENCH_C := ours_tasks ours_alloc ours_size
+BENCH_C := ours_tasks ours_alloc ours_chan ours_size
 BENCH_OURS := $(addprefix $(BENCH_B)/,near limits alloc_malloc ours_ring $(BENCH_C))
-BENCH_PEERS := $(BENCH_B)/peers_go
+BENCH_PEERS := $(addprefix $(BENCH_B)/,peers_go chan_crossbeam)
 
 $(BENCH_B)/near $(BENCH_B)/limits $(BENCH_B)/alloc_malloc: $(BENCH_B)/%: bench/src/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -48,6 +48,14 @@ $(eval $(call bench_peer,tasks_tbb,tasks_tbb.cpp,oneTBB tasks,header:oneapi/tbb.
 $(eval $(call bench_peer,tasks_asio,tasks_asio.cpp,Boost.Asio,header:boost/asio/thread_pool.hpp,$(CXX)))
 $(eval $(call bench_peer,tasks_gomp,tasks_omp.cpp,GCC libgomp,tool:g++,g++,-fopenmp))
 $(eval $(call bench_peer,tasks_libomp,tasks_omp.cpp,LLVM libomp,tool:clang++,clang++,-fopenmp))
+$(eval $(call bench_peer,chan_moodycamel,chan_moodycamel.cpp,moodycamel queues as channels,header:readerwriterqueue/readerwritercircularbuffer.h,$(CXX)))
+$(eval $(call bench_peer,chan_boost,chan_boost.cpp,Boost spsc_queue as a channel,header:boost/lockfree/spsc_queue.hpp,$(CXX)))
+$(eval $(call bench_peer,chan_dpdk,chan_dpdk.cpp,DPDK rings as channels,header:rte_ring.h,$(CXX),$(bench_dpdk),-lrte_ring -lrte_eal))
+$(eval $(call bench_peer,chan_tbb,chan_tbb.cpp,oneTBB pipelines,header:oneapi/tbb.h,$(CXX),,-ltbb))
+$(eval $(call bench_peer,chan_zmq,chan_zmq.cpp,ZeroMQ,header:zmq.h,$(CXX),,-lzmq))
+
+$(BENCH_B)/chan_crossbeam: bench/rust/chan_crossbeam.rs bench/rust/build.sh bench/peer.sh
+	@MAKEFLAGS= sh bench/peer.sh $@ crossbeam crate:crossbeam-channel sh bench/rust/build.sh $@ $<
 
 $(BENCH_B)/peers_go: bench/go/main.go bench/peer.sh
 	@GOCACHE=$(abspath $(BENCH_B))/gocache GO111MODULE=off sh bench/peer.sh $@ Go tool:go \

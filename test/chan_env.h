@@ -23,8 +23,8 @@ typedef struct env {
     gmk_ctx_t *ctx; /* of the test's own thread */
     int (*act)(gmk_ctx_t *ctx);
     uint32_t chan, chan2;
-    uint64_t per_from;   /* messages each producer sends */
-    gmk_a64_t n_full;    /* emissions refused for want of room */
+    uint64_t per_from; /* messages each producer sends */
+    gmk_a64_t n_full;  /* emissions refused for want of room */
     /* The sink's own state: plain memory, so that TSan watches the serial promise. */
     uint64_t next[ENV_MAX_FROM]; /* by producer: the number due */
     uint64_t got;
@@ -32,8 +32,9 @@ typedef struct env {
     uint64_t out_of_order;
     uint64_t seq_gaps;
     uint64_t overlaps;
-    gmk_a32_t inside; /* relaxed, so that it orders nothing */
-    void *more;       /* of one test */
+    gmk_a32_t inside;    /* relaxed, so that it orders nothing */
+    void *more;          /* of one test */
+    uint32_t batch_size; /* at boot; 0: the default */
 } env_t;
 
 /* A kernel of n_workers with small queues and a thread of the test attached. */
@@ -47,6 +48,7 @@ GMK_FN bool env_boot(env_t *e, uint32_t n_workers, uint32_t flags, gmk_module_t 
                           .evq_slots = 1024,
                           .overflow_slots = 64,
                           .trace_slots = 16,
+                          .batch_size = e->batch_size,
                           .spin_ns = 2000};
     int rc = gmk_boot(&e->kernel, &cfg, mods, n);
 
@@ -135,10 +137,7 @@ GMK_FN void env_enter(env_t *e)
         e->overlaps++;
 }
 
-GMK_FN void env_leave(env_t *e)
-{
-    gmk_sub_rlx(&e->inside, 1, GMK_DEV); /* relaxed: as above */
-}
+GMK_FN void env_leave(env_t *e) { gmk_sub_rlx(&e->inside, 1, GMK_DEV); /* relaxed: as above */ }
 
 /* The sink: number meta0 of producer meta1, in order, alone, without gaps. */
 static inline int on_msg(gmk_ctx_t *ctx)

@@ -344,6 +344,106 @@ GMK_TEST(chan_outbox_keeps_order_when_room_appears_in_the_handler)
     env_end(&env);
 }
 
+/* What a turn holds back: with batches of one, calls always count as short. ------------- */
+
+static uint32_t depth_of(uint32_t chan)
+{
+    gmk_chan_info_t info = {.depth = UINT32_MAX};
+
+    gmk_test_assert_eq(gmk_chan_get_info(&env.kernel, chan, &info), GMK_OK);
+    return info.depth;
+}
+
+/* Two that may be held back, and one that may not. */
+static int on_mixed(gmk_ctx_t *ctx)
+{
+    gmk_task_t t[] = {env_msg(T_MSG2, 0, 0), env_msg(T_MSG2, 1, 0), env_msg(T_MSG2, 2, 0)};
+
+    gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t[0]), GMK_OK);
+    gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t[1]), GMK_OK);
+    gmk_test_assert_eq(depth_of(env.chan2), 0); /* its own worker is the only one */
+    gmk_test_assert_eq(gmk_chan_emit(ctx, env.chan2, &t[2]), GMK_OK);
+    gmk_test_assert_eq(depth_of(env.chan2), 3);
+    return GMK_OK;
+}
+
+GMK_TEST(chan_emit_goes_behind_what_its_turn_holds_back)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "sender"), mod_make(&m[1], "drain")};
+
+    mod_handle(&m[0], T_MSG, on_mixed);
+    mod_consume(&m[0], "t.msg", T_MSG, 8);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 8)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG2, on_msg);
+    mod_consume(&m[1], "t.msg2", T_MSG2, 8);
+    reset(3);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    env_idle(&env);
+    env_check_order(&env, 0, 1);
+    env_end(&env);
+}
+
+/* As many as a channel of 256 takes of these, and one that waits. */
+#define FILL (256 - 25 + 1)
+
+/* The first message makes it fill the other's channel. */
+static int on_fill(gmk_ctx_t *ctx)
+{
+    for (uint64_t i = 0; i < FILL && ctx->task->meta1 == 1; i++) {
+        gmk_task_t t = env_msg(T_MSG, i, 0);
+
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan, &t), GMK_OK);
+    }
+    return GMK_OK;
+}
+
+/* Its first message has its module send more than the one's channel takes, in the next turn. */
+static int on_count(gmk_ctx_t *ctx)
+{
+    int third = gmk_chan_find(ctx, "t.third");
+    gmk_task_t t = env_msg(T_ACT, 0, 0);
+
+    if (env.got++ == 0)
+        gmk_test_assert_eq(gmk_chan_emit(ctx, (uint32_t)third, &t), GMK_OK);
+    return GMK_OK;
+}
+
+static int on_third(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = env_msg(T_MSG2, 0, 0);
+
+    for (uint32_t i = 0; i < 3; i++)
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t), GMK_OK);
+    return GMK_OK;
+}
+
+/* The one waits for room that the other's first turn has made, the other for the one. */
+GMK_TEST(chan_room_is_told_of_before_its_maker_waits)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "one"), mod_make(&m[1], "other")};
+
+    mod_handle(&m[0], T_MSG2, on_fill);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2);
+    mod_consume(&m[0], "t.msg", T_MSG, 256)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG, on_count);
+    mod_handle(&m[1], T_ACT, on_third);
+    mod_consume(&m[1], "t.msg", T_MSG, 256);
+    mod_consume(&m[1], "t.third", T_ACT, 2);
+    mod_consume(&m[1], "t.msg2", T_MSG2, 2)->direction = GMK_CHAN_PRODUCE;
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 0, 1));
+    env_idle(&env);
+    gmk_test_assert_eq(metric(GMK_METRIC_OUTBOX_PARKED), 2); /* one each */
+    gmk_test_assert_eq(env.got, FILL);
+    env_end(&env);
+}
+
 GMK_TEST(chan_outbox_waiting_at_halt_is_dead_lettered)
 {
     mod_t m[2];

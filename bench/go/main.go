@@ -198,6 +198,95 @@ func rttRow() {
 	result("rtt", "Go channel", float64(d)/n, "ns")
 }
 
+const (
+	fanout  = 3
+	msgs1us = 200000
+	steps   = 920 // of four cycles; as in bench/src/chan.h
+)
+
+var sink [4]struct {
+	x uint64
+	_ [120]byte
+}
+
+func work(who int, x uint64, n int) {
+	for i := 0; i < n; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	sink[who].x = x
+}
+
+func ingest(out []chan msg, n uint64, steps int) {
+	for i := uint64(0); i < n; i++ {
+		var m msg
+		m[0] = i
+		m[1] = 7*i + 3
+		work(0, i, steps)
+		for _, ch := range out {
+			ch <- m
+		}
+	}
+	for _, ch := range out {
+		close(ch)
+	}
+}
+
+type sums struct{ a, b uint64 }
+
+func store(who int, in chan msg, fin chan sums, steps int) {
+	var s sums
+	for m := range in {
+		work(who, m[0], steps)
+		s.a += m[0]
+		s.b += m[1]
+	}
+	fin <- s
+}
+
+func pipeline(row string, n uint64, steps int) {
+	if !wants(row) {
+		return
+	}
+	t0 := time.Now()
+	a, b := make(chan msg, ringCap), make(chan msg, ringCap)
+	fin := make(chan sums)
+	go func() {
+		for m := range a {
+			m[0] = 3*m[0] + 1
+			m[1] += m[0]
+			work(1, m[0], steps)
+			b <- m
+		}
+		close(b)
+	}()
+	go store(2, b, fin, steps)
+	ingest([]chan msg{a}, n, steps)
+	s := <-fin
+	k := n * (n - 1) / 2
+	must(s == sums{3*k + n, 10*k + 4*n}, "pipeline checksum")
+	result(row, "Go buffered channel", rate(int(n), t0), "M msg/s")
+}
+
+func fanoutRow() {
+	const n = uint64(tasks)
+	const k = n * (n - 1) / 2
+	if !wants("fanout") {
+		return
+	}
+	t0 := time.Now()
+	out := make([]chan msg, fanout)
+	fin := make(chan sums)
+	for c := range out {
+		out[c] = make(chan msg, ringCap)
+		go store(1+c, out[c], fin, 0)
+	}
+	ingest(out, n, 0)
+	for range out {
+		must(<-fin == sums{k, 7*k + 3*n}, "fan-out checksum")
+	}
+	result("fanout", "Go buffered channel", rate(fanout*int(n), t0), "M msg/s")
+}
+
 func main() {
 	runtime.GOMAXPROCS(2)
 	ring("mpmc-1p1c", 1, 1)
@@ -218,4 +307,7 @@ func main() {
 	if wants("rtt") {
 		rttRow()
 	}
+	pipeline("pipeline", tasks, 0)
+	pipeline("pipeline-1us", msgs1us, steps)
+	fanoutRow()
 }

@@ -43,6 +43,9 @@
 #define ROW_ALLOC1 "alloc1"
 #define ROW_ALLOC2 "alloc2"
 #define ROW_ALLOC_REMOTE "alloc-remote"
+#define ROW_PIPELINE "pipeline"
+#define ROW_PIPELINE_1US "pipeline-1us"
+#define ROW_FANOUT "fanout"
 
 static int bench_argc;
 static char **bench_argv;

@@ -146,9 +146,11 @@ GMK_NODISCARD int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t 
 /* As gmk_chan_emit, but on a full channel a message handler's task waits in its
  * module's outbox: the call returns GMK_OK, the module takes no further message until
  * its outbox has drained, in order, and nothing is sent twice. It is not a yield and
- * never trips the breaker. Reports on sys.error and deterministic messages need no room and
- * do not wait. returns: as gmk_chan_emit; GMK_CHAN_FULL when the outbox is full or the
- * caller is no serial message handler. source: R19. */
+ * never trips the breaker. On P2P, while every worker is busy and calls are short, up to 16 of
+ * a turn's messages go on the ring together, at the end of the turn at the latest, or when the
+ * running call emits elsewhere; so a call must not wait for what its message brings about. Reports
+ * on sys.error and deterministic messages need no room and do not wait. returns: as gmk_chan_emit;
+ * GMK_CHAN_FULL when the outbox is full or the caller is no serial message handler. source: R19. */
 GMK_NODISCARD int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t);
 
 /* Where the current message stands: its position in the channel, from 1 (gmk_chan_seq

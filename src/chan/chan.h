@@ -48,8 +48,10 @@ typedef struct gmki_group {
     /* The token holder's own. */
     uint32_t next_sub; /* where the next turn begins; 0: at the first */
     uint32_t away;     /* messages yielded or waiting for a back-off: resume has room for all */
+    bool owes_room;    /* who waits for room was not told of what the last turns took */
     gmk_lq_t outbox;
-    gmki_queue_t resume; /* yielded and returned messages: many put, the holder takes */
+    uint32_t outbox_earlier; /* there is so much more room: for what came from a stage */
+    gmki_queue_t resume;     /* yielded and returned messages: many put, the holder takes */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t stalled; /* the token waits for a return */
 } gmki_group_t;
 
@@ -163,8 +165,7 @@ int gmki_chan_open(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name, const g
 int gmki_chan_open_kind(gmki_agent_t *a, gmk_chan_reg_t *r, const char *name,
                         const gmk_chan_opts_t *o, enum gmki_chan_kind kind);
 int gmki_chan_find(gmk_chan_reg_t *r, const char *name);
-gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id); /* open, or null */
-gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id);  /* also by index; or null */
+gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id); /* also by index; or null */
 /* Open, or closed and not yet dead; else null: its place may become another's at any time. */
 gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id);
 int gmki_chan_fix_type(gmki_chan_t *c, uint32_t type);
@@ -213,7 +214,7 @@ uint64_t gmki_sub_acked(const gmki_sub_t *s);
 /* A message was begun, and is not settled for now; why comes back with it. */
 void gmki_sub_went(gmki_sub_t *s, uint64_t pos, uint32_t why);
 uint32_t gmki_sub_came(gmki_sub_t *s, uint64_t pos); /* is about to go on */
-void gmki_sub_ended(gmki_sub_t *s);                  /* what ran is settled, by a serial drainer */
+void gmki_sub_ended_among(gmki_sub_t *s);            /* gmki_sub_ended while others are away */
 int gmki_sub_replay(gmki_agent_t *a, gmki_sub_t *s, uint64_t from);
 void gmki_parallel_ended(gmki_agent_t *a, gmki_sub_t *s);
 
@@ -232,6 +233,9 @@ void gmki_chan_dropped(gmk_chan_reg_t *r, uint32_t id); /* counts a lost deliver
 int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_cell_t *cells,
                          uint32_t n);
 int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t);
+/* Puts what a turn has held back on its channel's ring; what finds no room goes into the outbox.
+ * pre: a->stage.n != 0, and a drains g. */
+void gmki_stage_flush(gmki_agent_t *a, gmki_group_t *g);
 void gmki_group_activate(gmki_agent_t *a, gmki_group_t *g, uint32_t priority);
 void gmki_group_notice(gmki_agent_t *a, gmki_group_t *g, uint32_t priority);
 /* True when the outbox is empty; else *blocked is the full channel. */
@@ -285,9 +289,32 @@ GMK_FN gmki_group_t *gmki_sub_group(const gmki_sub_t *s)
     return (gmki_group_t *)(uintptr_t)gmk_load_acq(&s->group, GMK_DEV); /* sync: chan.slot */
 }
 
-GMK_FN bool gmki_chan_is_open(const gmki_chan_t *c)
+GMK_FN uint32_t gmki_chan_state(const gmki_chan_t *c)
 {
-    return gmk_load_acq(&c->state, GMK_DEV) == GMKI_CHAN_OPEN; /* sync: chan.open */
+    return gmk_load_acq(&c->state, GMK_DEV); /* sync: chan.open */
+}
+
+GMK_FN bool gmki_chan_is_open(const gmki_chan_t *c) { return gmki_chan_state(c) == GMKI_CHAN_OPEN; }
+
+/* The place that an identifier names, or null. */
+GMK_FN gmki_chan_t *gmki_chan_place(const gmk_chan_reg_t *r, uint32_t id)
+{
+    uint32_t n = gmk_load_acq(&r->n_chans, GMK_DEV); /* sync: chan.open */
+
+    /* unsigned wrap makes 0 out of range */
+    return GMK_LIKELY(GMK_CHAN_INDEX(id) - 1 < n) ? r->chans[GMK_CHAN_INDEX(id)] : NULL;
+}
+
+/* The open channel of that identifier, or null. The state first: who asks for a closed
+ * channel must not get its successor. */
+GMK_FN gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id)
+{
+    gmki_chan_t *c = gmki_chan_place(r, id);
+
+    if (GMK_UNLIKELY(c == NULL || !gmki_chan_is_open(c) ||
+                     gmk_load_acq(&c->id, GMK_DEV) != id)) /* sync: chan.open */
+        return NULL;
+    return c;
 }
 
 /* relaxed: set before the group serves anybody; who looks too late does so in vain */
@@ -326,6 +353,15 @@ GMK_FN uint64_t gmki_sub_expected(const gmki_sub_t *s)
     return gmk_load_acq(&s->expected, GMK_DEV); /* sync: chan.acked */
 }
 
+/* What ran is settled, by a serial drainer. */
+GMK_FN void gmki_sub_ended(gmki_sub_t *s)
+{
+    if (GMK_LIKELY(s->n_away == 0))
+        gmki_sub_set_acked(s, gmki_sub_expected(s));
+    else
+        gmki_sub_ended_among(s);
+}
+
 GMK_FN bool gmki_chan_lossy(const gmki_chan_t *c)
 {
     return (c->mode & (GMK_CHAN_FANOUT | GMK_CHAN_LOSSLESS)) == GMK_CHAN_FANOUT;
@@ -351,6 +387,26 @@ GMK_FN uint64_t gmki_sub_limit(const gmki_sub_t *s)
         return 0;
     end = gmk_load_acq(&s->end, GMK_DEV); /* sync: chan.end */
     return end != GMKI_END_UNKNOWN ? end : 0;
+}
+
+/* As gmki_sub_take where nobody else moves the cursor; false, too, if s leaves.
+ * pre: not a lossy channel. */
+GMK_FN bool gmki_sub_take_plain(gmki_sub_t *s, gmk_cell_t *out, uint64_t *stamp)
+{
+    const gmki_chan_t *c = s->chan;
+    uint64_t next = gmk_cursor_next(&s->cursor, GMK_DEV);
+    const gmk_cell_t *cell = &c->cells[next & (c->cap - 1)];
+
+    if (gmk_credit_ready(c->cells, c->cap - 1, GMK_CELL_STRIDE, (uint32_t)next, 1, GMK_DEV) == 0 ||
+        gmki_sub_limit(s) != GMKI_END_UNKNOWN)
+        return false;
+    *stamp = cell->chan_seq;
+    gmk_cell_copy(out, cell);
+    out->sub = (uint16_t)s->index;
+    out->chan_seq = next + 1;
+    gmk_cursor_pass(&s->cursor, next + 1, GMK_DEV);
+    gmki_sub_set_expected(s, next + 1);
+    return true;
 }
 
 /* Messages that a subscription has not begun. */

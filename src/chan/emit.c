@@ -96,7 +96,7 @@ static void unheard(gmki_agent_t *a, const gmk_task_t *t)
     gmki_drop_payload(a, t);
 }
 
-static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
+GMK_FN int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
 {
     uint32_t type = gmk_load_acq(&c->msg_type, GMK_DEV); /* sync: chan.type */
 
@@ -111,10 +111,35 @@ static int check(const gmk_sched_t *s, gmki_chan_t *c, const gmk_task_t *t)
 
 /* The stamp of one message in 64, for the latency histogram; it stands where the reader
  * puts the position. */
-static uint64_t stamp(uint32_t seq) { return (seq & 63) == 0 ? gmk_hal_now_ns() : 0; }
+GMK_FN uint64_t stamp(uint32_t seq) { return GMK_UNLIKELY((seq & 63) == 0) ? gmk_hal_now_ns() : 0; }
+
+/* Writes a message of channel id. */
+GMK_FN void put(gmki_agent_t *a, gmk_cell_t *cell, const gmk_task_t *t, uint32_t id)
+{
+    uint32_t seq = gmki_seq(a);
+    uint32_t flags = t->flags & ~GMK_TF_RUNTIME_MASK;
+
+    gmk_cell_write(cell, t, flags | GMK_TF_CHANNEL_MSG, seq);
+    cell->chan_seq = stamp(seq);
+    cell->task.channel = id;
+}
+
+/* flags: all that one of the messages has. */
+static void trace_emits(gmki_agent_t *a, const gmki_chan_t *c, const claim_t *got, uint32_t flags)
+{
+    if (GMK_LIKELY((flags & GMK_TF_EMIT_TRACE) == 0 && !gmki_trace_on(&a->obs, GMKI_EVL_CHAN_EMIT)))
+        return;
+    for (uint32_t i = 0; i < got->n; i++) {
+        const gmk_task_t *t = &c->cells[(got->pos + i) & (c->cap - 1)].task;
+
+        gmki_trace_task(&a->obs, CHAN_EMIT, t, GMK_CHAN_INDEX(gmki_chan_id(c)), t->seq);
+    }
+}
 
 uint32_t gmki_chan_push(gmki_agent_t *a, gmki_chan_t *c, const gmk_task_t *t, uint32_t n)
 {
+    uint32_t id = gmki_chan_id(c);
+    uint32_t flags = 0;
     claim_t got = claim(a, c, n, GMK_PRIORITY(t->flags));
     uint32_t deliveries = gmk_popcount32(got.readers);
 
@@ -131,13 +156,10 @@ uint32_t gmki_chan_push(gmki_agent_t *a, gmki_chan_t *c, const gmk_task_t *t, ui
         count_references(a, c, &t[i], deliveries);
         gmki_accept(a, t[i].tenant, deliveries);
         gmki_count(&a->obs, t[i].tenant, GMK_METRIC_CHAN_EMITS, 1);
-        gmki_stamp(a, cell, &t[i]);
-        cell->chan_seq = stamp(cell->task.seq);
-        cell->task.channel = gmki_chan_id(c);
-        cell->task.flags |= GMK_TF_CHANNEL_MSG;
-        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
-                        cell->task.seq);
+        put(a, cell, &t[i], id);
+        flags |= t[i].flags;
     }
+    trace_emits(a, c, &got, flags);
     publish(a, c, &got);
     return got.n;
 }
@@ -146,6 +168,7 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmki_chan_t *c, const gmk_cell_t 
 {
     claim_t got = claim(a, c, n, GMK_PRIORITY(cells->task.flags));
     uint32_t deliveries = gmk_popcount32(got.readers);
+    uint32_t flags = 0;
 
     if (GMK_UNLIKELY(got.readers == 0)) {
         if (!gmki_chan_is_open(c))
@@ -160,15 +183,16 @@ uint32_t gmki_chan_push_cells(gmki_agent_t *a, gmki_chan_t *c, const gmk_cell_t 
         gmk_cell_t *cell = &c->cells[(got.pos + i) & (c->cap - 1)];
 
         count_references(a, c, &cells[i].task, deliveries);
-        gmki_accept(a, cells[i].task.tenant, deliveries - 1);
+        if (GMK_UNLIKELY(deliveries != 1))
+            gmki_accept(a, cells[i].task.tenant, deliveries - 1);
         gmki_count(&a->obs, cells[i].task.tenant, GMK_METRIC_CHAN_EMITS, 1);
         gmk_cell_copy(cell, &cells[i]);
         if (GMK_LIKELY(c->kind != GMKI_CHAN_ERRORS)) /* there the failed task stays as it was */
             cell->task.channel = gmki_chan_id(c);
         cell->task.flags |= GMK_TF_CHANNEL_MSG;
-        gmki_trace_task(&a->obs, CHAN_EMIT, &cell->task, GMK_CHAN_INDEX(gmki_chan_id(c)),
-                        cell->task.seq);
+        flags |= cell->task.flags;
     }
+    trace_emits(a, c, &got, flags);
     publish(a, c, &got);
     return got.n;
 }
@@ -314,6 +338,8 @@ int gmki_chan_emit(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_ta
     int rc;
     gmki_chan_t *c = target(r, id, &rc);
 
+    if (GMK_UNLIKELY(a->stage.n != 0)) /* it was sent before */
+        gmki_stage_flush(a, a->group);
     if (GMK_UNLIKELY(c == NULL))
         return id == GMK_CHAN_SYS_ERROR ? emit_error(a, r, t) : rc;
     if (GMK_UNLIKELY((c->mode & GMK_CHAN_DETERMINISTIC) != 0))
@@ -373,6 +399,8 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
     gmki_chan_t *c = target(r, id, &rc);
     bool in_ring = c != NULL && (c->mode & GMK_CHAN_DETERMINISTIC) == 0;
 
+    if (a->stage.n != 0) /* as in gmki_chan_emit */
+        gmki_stage_flush(a, a->group);
     while (c != NULL && !in_ring && done < n &&
            (rc = gmki_chan_det_input(a, r, c, &cells[done].task, 0)) == GMK_OK)
         done++;
@@ -396,13 +424,95 @@ int gmki_chan_emit_cells(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const 
 
 /* Outboxes. -------------------------------------------------------------------------- */
 
+static void to_outbox(gmki_agent_t *a, gmki_group_t *g, const gmk_cell_t *cell)
+{
+    if (!gmk_lq_push_newest(&g->outbox, cell))
+        GMK_ASSERT(false, "an outbox has room for a stage beyond what its sends may fill");
+    gmki_count(&a->obs, cell->task.tenant, GMK_METRIC_OUTBOX_PARKED, 1);
+}
+
+void gmki_stage_flush(gmki_agent_t *a, gmki_group_t *g)
+{
+    gmki_stage_t *st = &a->stage;
+    gmki_chan_t *c = st->chan;
+    uint32_t n = st->n;
+    uint32_t k;
+
+    st->n = 0;
+    k = gmki_chan_push_cells(a, c, st->cells, n);
+    if (GMK_LIKELY(k == n))
+        return;
+    if (gmki_chan_is_open(c))
+        full(a, c, &st->cells[k].task);
+    g->outbox_earlier = st->earlier > k ? st->earlier - k : 0;
+    for (; k < n; k++)
+        to_outbox(a, g, &st->cells[k]);
+}
+
+/* A handler's message may go on the ring with the next ones: it is not urgent, and nobody is
+ * idle who could take it now. */
+GMK_FN bool may_wait(const gmki_agent_t *a, const gmk_task_t *t)
+{
+    /* relaxed: a hint; the turn looks again after each call */
+    return GMK_PRIORITY(t->flags) != GMK_PRIO_CRITICAL &&
+           gmk_load_rlx(&a->sched->idle, GMK_DEV) == 0;
+}
+
+GMK_FN void stage_put(gmki_agent_t *a, const gmk_task_t *t)
+{
+    gmki_stage_t *st = &a->stage;
+
+    put(a, &st->cells[st->n++], t, st->id);
+    gmki_accept(a, t->tenant, 1);
+}
+
+/* A further message for the channel whose messages are held back. */
+GMK_FN bool stage_next(gmki_agent_t *a, uint32_t id, const gmk_task_t *t)
+{
+    const gmki_stage_t *st = &a->stage;
+    gmki_chan_t *c = st->chan;
+
+    if (st->n == 0 || st->n >= st->lot || st->id != id || !may_wait(a, t) ||
+        !gmki_chan_is_open(c) || check(a->sched, c, t) != GMK_OK)
+        return false;
+    stage_put(a, t);
+    return true;
+}
+
+/* A first one, once what is held back has gone: no more than there is room for, so that it
+ * parks only if other producers were faster. Only where one reader takes them in turn: of
+ * a fan-out channel it matters who listens when the call returns. */
+static bool stage_first(gmki_agent_t *a, const gmki_group_t *g, gmki_chan_t *c, const gmk_task_t *t)
+{
+    uint32_t room;
+
+    if (!a->stage.open || (c->mode & (GMK_CHAN_FANOUT | GMK_CHAN_DETERMINISTIC)) != 0 ||
+        gmk_lq_count(&g->outbox) != 0 || !may_wait(a, t) || check(a->sched, c, t) != GMK_OK)
+        return false;
+    room = gmk_credit_room(&c->ring, GMK_DEV);
+    if (room <= c->spare)
+        return false;
+    a->stage.chan = c;
+    a->stage.id = gmki_chan_id(c);
+    a->stage.lot = gmk_min32(room - c->spare, GMKI_STAGE);
+    stage_put(a, t);
+    return true;
+}
+
 int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const gmk_task_t *t)
 {
     gmki_group_t *g = a->group;
+    gmki_chan_t *c;
     gmk_cell_t cell;
     int rc;
-    gmki_chan_t *c = target(r, id, &rc);
 
+    if (stage_next(a, id, t))
+        return GMK_OK;
+    if (a->stage.n != 0)
+        gmki_stage_flush(a, g);
+    c = target(r, id, &rc);
+    if (c != NULL && stage_first(a, g, c, t))
+        return GMK_OK;
     /* Behind messages that wait already, so that their order stands; but what is on no ring,
      * reports and deterministic messages, never waits for room. */
     if (g == NULL || gmk_lq_count(&g->outbox) == 0 || c == NULL ||
@@ -415,14 +525,31 @@ int gmki_chan_emit_wait(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t id, const g
     } else if ((rc = check(r->sched, c, t)) != GMK_OK) {
         return refuse(a, r, c, t, rc);
     }
-    gmki_stamp(a, &cell, t);
-    cell.task.channel = id;
-    cell.task.flags |= GMK_TF_CHANNEL_MSG;
-    if (!gmk_lq_push_newest(&g->outbox, &cell))
+    if (gmk_lq_count(&g->outbox) >= GMK_GROUP_OUTBOX_CAP + g->outbox_earlier)
         return GMK_CHAN_FULL;
+    put(a, &cell, t, id);
     gmki_accept(a, t->tenant, 1);
-    gmki_count(&a->obs, t->tenant, GMK_METRIC_OUTBOX_PARKED, 1);
+    to_outbox(a, g, &cell);
     return GMK_OK;
+}
+
+/* The oldest sends that one push may take: for one channel, alike in their right to the
+ * reserve, side by side in memory. pre: the outbox is not empty. */
+static uint32_t outbox_run(const gmk_lq_t *box)
+{
+    const gmk_cell_t *first = gmk_lq_at(box, box->oldest);
+    bool critical = GMK_PRIORITY(first->task.flags) == 0;
+    uint32_t have = gmk_lq_count(box);
+    uint32_t n = 1;
+
+    for (; n < have; n++) {
+        const gmk_cell_t *c = gmk_lq_at(box, box->oldest + n);
+
+        if (c != first + n || c->task.channel != first->task.channel ||
+            (GMK_PRIORITY(c->task.flags) == 0) != critical)
+            break;
+    }
+    return n;
 }
 
 bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki_chan_t **blocked)
@@ -432,17 +559,19 @@ bool gmki_outbox_flush(gmki_agent_t *a, gmk_chan_reg_t *r, gmki_group_t *g, gmki
     while (gmk_lq_count(box) != 0) {
         const gmk_cell_t *cell = gmk_lq_at(box, box->oldest);
         gmki_chan_t *c = gmki_chan_get(r, cell->task.channel);
-
-        uint32_t k = c != NULL ? gmki_chan_push_cells(a, c, cell, 1) : 0;
+        uint32_t k = c != NULL ? gmki_chan_push_cells(a, c, cell, outbox_run(box)) : 0;
 
         if (k == 0 && gmki_chan_get(r, cell->task.channel) != NULL) {
             *blocked = c;
             return false;
         }
-        if (k == 0)
+        if (k == 0) {
             a->sched->lose(a, cell, GMK_ERR_CLOSED);
-        box->oldest++;
+            k = 1;
+        }
+        box->oldest += k;
     }
+    g->outbox_earlier = 0;
     return true;
 }
 

@@ -125,13 +125,7 @@ uint32_t gmki_sub_came(gmki_sub_t *s, uint64_t pos)
     return why;
 }
 
-void gmki_sub_ended(gmki_sub_t *s)
-{
-    if (GMK_LIKELY(s->n_away == 0))
-        gmki_sub_set_acked(s, gmki_sub_expected(s));
-    else
-        acknowledge(s);
-}
+void gmki_sub_ended_among(gmki_sub_t *s) { acknowledge(s); }
 
 /* A step of the count: who ends the last one later sees that the subscription leaves. */
 bool gmki_sub_settled(gmki_sub_t *s)

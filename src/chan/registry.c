@@ -26,45 +26,20 @@ static const struct {
     {"sys.heartbeat", GMK_CHAN_SYS_HEARTBEAT, GMK_TYPE_SYS_HEARTBEAT, GMK_CHAN_LOSSY},
 };
 
-static uint32_t state_of(const gmki_chan_t *c)
-{
-    return gmk_load_acq(&c->state, GMK_DEV); /* sync: chan.open */
-}
-
-/* The place that an identifier names, or null. */
-static gmki_chan_t *place_of(const gmk_chan_reg_t *r, uint32_t id)
-{
-    uint32_t n = gmk_load_acq(&r->n_chans, GMK_DEV); /* sync: chan.open */
-
-    /* unsigned wrap makes 0 out of range */
-    return GMK_LIKELY(GMK_CHAN_INDEX(id) - 1 < n) ? r->chans[GMK_CHAN_INDEX(id)] : NULL;
-}
-
 gmki_chan_t *gmki_chan_at(const gmk_chan_reg_t *r, uint32_t id)
 {
-    gmki_chan_t *c = place_of(r, id);
+    gmki_chan_t *c = gmki_chan_place(r, id);
 
     return c != NULL && (id == GMK_CHAN_INDEX(id) || gmki_chan_id(c) == id) ? c : NULL;
 }
 
 gmki_chan_t *gmki_chan_known(const gmk_chan_reg_t *r, uint32_t id)
 {
-    gmki_chan_t *c = place_of(r, id);
+    gmki_chan_t *c = gmki_chan_place(r, id);
 
     /* The state first: of what was opened since, the identifier is another. */
-    if (c == NULL || state_of(c) == GMKI_CHAN_DEAD ||
+    if (c == NULL || gmki_chan_state(c) == GMKI_CHAN_DEAD ||
         gmk_load_acq(&c->id, GMK_DEV) != id) /* sync: chan.open */
-        return NULL;
-    return c;
-}
-
-gmki_chan_t *gmki_chan_get(const gmk_chan_reg_t *r, uint32_t id)
-{
-    gmki_chan_t *c = place_of(r, id);
-
-    /* The state first, as above: who asks for a closed channel must not get its successor. */
-    if (GMK_UNLIKELY(c == NULL || state_of(c) != GMKI_CHAN_OPEN ||
-                     gmk_load_acq(&c->id, GMK_DEV) != id)) /* sync: chan.open */
         return NULL;
     return c;
 }
@@ -75,7 +50,7 @@ static gmki_chan_t *find_open(const gmk_chan_reg_t *r, const char *name)
     uint32_t n = gmk_load_rlx(&r->n_chans, GMK_DEV); /* relaxed: the lock is held */
 
     for (uint32_t i = 1; i <= n; i++)
-        if (state_of(r->chans[i]) == GMKI_CHAN_OPEN && gmki_text_eq(r->chans[i]->name, name))
+        if (gmki_chan_state(r->chans[i]) == GMKI_CHAN_OPEN && gmki_text_eq(r->chans[i]->name, name))
             return r->chans[i];
     return NULL;
 }
@@ -113,7 +88,8 @@ static gmki_chan_t *place(gmki_agent_t *a, gmk_chan_reg_t *r, uint32_t cap, int 
     gmki_chan_t *c = NULL;
 
     for (uint32_t i = 1; i <= n && c == NULL; i++)
-        if (state_of(r->chans[i]) == GMKI_CHAN_DEAD && gmki_beats_passed(a, r->chans[i]->beats))
+        if (gmki_chan_state(r->chans[i]) == GMKI_CHAN_DEAD &&
+            gmki_beats_passed(a, r->chans[i]->beats))
             c = r->chans[i];
     *why = GMK_E_LIMIT;
     if (c == NULL && n == GMK_MAX_CHANNELS)

@@ -6,6 +6,10 @@
  * Source: SPEC CH-9, CH-10, CH-12, CH-28, CH-31, V-24, V-58; ARCHITECTURE R4 to R6. */
 #include "chan/chan.h"
 
+/* Sends of one call that wait for room, and before them what a stage may leave there. */
+#define OUTBOX_CELLS (2 * GMK_GROUP_OUTBOX_CAP)
+GMK_STATIC_ASSERT(GMKI_STAGE <= GMK_GROUP_OUTBOX_CAP, "a stage fits an outbox");
+
 /* Groups. -------------------------------------------------------------------------- */
 
 static gmki_group_t *group_new(gmk_chan_reg_t *r, bool extra)
@@ -17,7 +21,7 @@ static gmki_group_t *group_new(gmk_chan_reg_t *r, bool extra)
     g->index = r->n_groups;
     g->extra = extra;
     if (!extra) {
-        if (gmki_lq_init(&g->outbox, GMK_GROUP_OUTBOX_CAP) != GMK_OK ||
+        if (gmki_lq_init(&g->outbox, OUTBOX_CELLS) != GMK_OK ||
             gmki_queue_init(&g->resume, GMK_GROUP_RESUME_CAP) != GMK_OK) {
             gmki_lq_fini(&g->outbox);
             gmk_hal_free(g);

@@ -149,6 +149,19 @@ struct gmk_sched {
 /* How many workers search, by a value of the idle word. */
 GMK_FN uint32_t gmki_searching(uint64_t idle) { return (uint32_t)(idle >> 32) & 0xffff; }
 
+/* What the handlers of a turn under way have sent to one P2P channel: accepted, and put on its
+ * ring together. Empty between turns. */
+#define GMKI_STAGE 16u
+typedef struct gmki_stage {
+    void *chan;
+    uint32_t id; /* its identifier */
+    uint32_t n;
+    bool open;        /* a turn is under way in which something may be held back */
+    uint32_t lot;     /* of what is held back, as many at most: for so many was room */
+    uint32_t earlier; /* of n, what earlier calls than the running one have sent */
+    gmk_cell_t cells[GMKI_STAGE];
+} gmki_stage_t;
+
 /* Who acts: a worker, an attached thread, or (shared) any thread from outside. */
 struct gmki_agent {
     gmk_ctx_t ctx;
@@ -178,7 +191,8 @@ struct gmki_agent {
     /* A call of the core acts for the handler: its faults are not the handler's. Read by the
      * fault guard of the same thread, hence volatile. */
     volatile uint32_t in_core;
-    bool guarded;                                  /* the kernel has a fault guard */
+    bool guarded; /* the kernel has a fault guard */
+    gmki_stage_t stage;
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_a32_t busy; /* an attached thread is inside a call */
     gmk_a32_t attached;
 };

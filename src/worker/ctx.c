@@ -5,6 +5,23 @@
  * Source: SPEC SDK-3 to SDK-7, V-42, V-44. */
 #include "worker/worker.h"
 
+/* The brackets of a call; of a worker's in place. */
+GMK_FN bool enter(gmki_agent_t *a)
+{
+    if (GMK_UNLIKELY(a->wq == NULL))
+        return gmki_enter(a);
+    gmki_core_begin(a);
+    return true;
+}
+
+GMK_FN void leave(gmki_agent_t *a)
+{
+    if (GMK_UNLIKELY(a->wq == NULL))
+        gmki_leave(a);
+    else
+        gmki_core_end(a);
+}
+
 /* gmk_emit of an attached thread. */
 static GMK_NOINLINE int emit_host(gmki_agent_t *a, gmk_task_t *t)
 {
@@ -327,6 +344,8 @@ int gmk_chan_close(gmk_ctx_t *ctx, uint32_t chan)
         return GMK_E_INVALID;
     if (!gmki_enter(ctx->agent))
         return GMK_E_HALTING;
+    if (ctx->agent->stage.n != 0) /* sent before the end */
+        gmki_stage_flush(ctx->agent, ctx->agent->group);
     rc = gmki_chan_close(ctx->agent, ctx->chan, chan);
     gmki_leave(ctx->agent);
     return rc;
@@ -548,10 +567,10 @@ int gmk_chan_emit_batch(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t, uint32_t n
         return 0;
     gmki_touch(&t[0]);
     gmki_touch(&t[n - 1]);
-    if (!gmki_enter(ctx->agent))
+    if (!enter(ctx->agent))
         return GMK_E_HALTING;
     rc = gmki_chan_emit(ctx->agent, ctx->chan, chan, t, n);
-    gmki_leave(ctx->agent);
+    leave(ctx->agent);
     return rc;
 }
 
@@ -569,10 +588,10 @@ int gmk_chan_emit_wait(gmk_ctx_t *ctx, uint32_t chan, gmk_task_t *t)
     if (ctx == NULL || t == NULL)
         return GMK_E_INVALID;
     gmki_touch(t);
-    if (!gmki_enter(ctx->agent))
+    if (!enter(ctx->agent))
         return GMK_E_HALTING;
     rc = gmki_chan_emit_wait(ctx->agent, ctx->chan, chan, t);
-    gmki_leave(ctx->agent);
+    leave(ctx->agent);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "worker/worker.h"
 
 #define SINK_BATCH 8u
+#define ROOM_LOT 256u /* places that one who waits for room is told of at once */
 
 /* What one turn did, and whether something is left to do. */
 typedef struct turn {
@@ -40,29 +41,29 @@ void gmki_return_message(gmki_agent_t *a, const gmk_cell_t *c)
         gmki_group_activate(a, g, GMK_PRIORITY(c->task.flags));
 }
 
+/* A message was begun, and goes on later. */
+static GMK_NOINLINE void went(gmki_agent_t *a, gmki_group_t *g, gmki_sub_t *s, const gmk_cell_t *c,
+                              enum gmki_outcome out)
+{
+    g->away++;
+    gmki_sub_went(s, c->chan_seq - 1, a->error_reason);
+    if (out == GMKI_AGAIN)
+        resume_push(g, c); /* else it comes back by a notice */
+}
+
 static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_cell_t *c, turn_t *t)
 {
     gmki_sub_t *s = k->chan.subs[c->sub];
-    uint64_t pos = c->chan_seq - 1;
+    enum gmki_outcome out;
 
     t->ran++;
     t->budget--;
     a->group = g;
-    switch (gmki_dispatch(a, k, c, s->handler)) {
-    case GMKI_COMPLETED:
-    case GMKI_FAILED:
+    out = gmki_dispatch(a, k, c, s->handler);
+    if (out == GMKI_COMPLETED || out == GMKI_FAILED)
         gmki_sub_ended(s);
-        break;
-    case GMKI_AGAIN:
-        g->away++;
-        gmki_sub_went(s, pos, a->error_reason);
-        resume_push(g, c);
-        break;
-    case GMKI_LATER: /* comes back by a notice */
-        g->away++;
-        gmki_sub_went(s, pos, a->error_reason);
-        break;
-    }
+    else
+        went(a, g, s, c, out);
     a->group = NULL;
     if (gmk_lq_count(&g->outbox) != 0)
         t->budget = 0;
@@ -127,32 +128,136 @@ static void note_latency(gmki_sub_t *s, uint64_t stamp)
     gmk_hist_record(&s->latency, now > stamp ? now - stamp : 0);
 }
 
-/* After messages were taken: who waits for room, and what the replay buffer may drop. */
-static void took(gmki_agent_t *a, gmki_core_t *k, gmki_chan_t *c, uint32_t n)
+/* After messages were taken: what the replay buffer may drop. */
+static void took(gmki_agent_t *a, gmki_chan_t *c, uint32_t n)
 {
     if (n == 0)
         return;
     gmki_trace(&a->obs, CHAN_DRAIN, NULL, GMK_CHAN_INDEX(gmki_chan_id(c)), n);
     if (c->replay != 0)
         gmki_chan_retain(a, c);
-    gmki_chan_room(a, &k->chan, c);
+}
+
+/* Calls have been so short that a lot of them takes no longer than a batch may. */
+static bool is_short(const gmki_agent_t *a)
+{
+    return a->wq->batch >= gmk_min32(GMKI_STAGE, a->sched->max_batch);
+}
+
+/* Who waits for room gets it in lots, where that does not take long: the turn has ended for want
+ * of budget alone, calls are short, and the next turn goes on here at once. */
+static bool room_waits(const gmki_agent_t *a, const gmki_group_t *g, const gmki_chan_t *c,
+                       const turn_t *t)
+{
+    uint32_t lot = gmk_min32(c->slots / 4, ROOM_LOT);
+
+    return t->budget == 0 && t->ran != 0 && is_short(a) && !g->extra &&
+           gmk_lq_count(&g->outbox) == 0 && c->kind == GMKI_CHAN_USER &&
+           gmki_chan_tail(c) + lot > gmki_chan_slowest(c) + c->slots;
+}
+
+/* Tells who waits for room on c, now or when the group next does something else than to go on. */
+static void tell_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_chan_t *c,
+                      const turn_t *t)
+{
+    if (room_waits(a, g, c, t))
+        g->owes_room = true;
+    else
+        gmki_chan_room(a, &k->chan, c);
+}
+
+static void tell_all_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g)
+{
+    uint32_t id = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
+
+    g->owes_room = false;
+    while (id != 0) {
+        gmki_sub_t *s = k->chan.subs[id];
+
+        id = gmk_load_acq(&s->next, GMK_DEV); /* sync: chan.bind */
+        gmki_chan_room(a, &k->chan, s->chan);
+    }
+}
+
+static bool is_plain(const gmki_agent_t *a, const gmki_chan_t *c)
+{
+    /* relaxed: a setting that may take effect late */
+    uint32_t level = gmk_load_rlx(&a->obs.cfg->max_level, GMK_DEV);
+
+    return !gmki_chan_lossy(c) && c->kind != GMKI_CHAN_ERRORS && level < GMK_TRACE_ALL;
+}
+
+/* What is sent by calls of this turn is put on its ring in lots, as long as calls are so short
+ * that a lot takes no longer than a batch. */
+static void stage_open(gmki_agent_t *a) { a->stage.open = is_short(a); }
+
+static void stage_shut(gmki_agent_t *a, gmki_group_t *g)
+{
+    a->stage.open = false;
+    if (a->stage.n != 0)
+        gmki_stage_flush(a, g);
+}
+
+/* The common case of run_sub: messages that are not traced, on a channel whose producers move
+ * nobody's cursor. Ends where that has nothing more to do. */
+static uint32_t run_plain(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_sub_t *s,
+                          turn_t *t)
+{
+    uint32_t ran = t->ran;
+    gmk_cell_t c;
+    uint64_t stamp;
+
+    a->group = g;
+    a->chan_gap = 0;
+    stage_open(a);
+    while (t->budget != 0 && g->away < GMK_GROUP_RESUME_CAP && !gmki_is_elsewhere(a, g) &&
+           gmki_sub_take_plain(s, &c, &stamp)) {
+        enum gmki_outcome out;
+
+        t->budget--;
+        t->ran++;
+        a->stage.earlier = a->stage.n;
+        if (GMK_UNLIKELY(stamp != 0))
+            note_latency(s, stamp);
+        if (GMK_LIKELY((c.task.flags & GMKI_TF_SPECIAL) == 0))
+            out = gmki_dispatch_plain(a, k, &c, s->handler);
+        else
+            out = gmki_dispatch(a, k, &c, s->handler);
+        if (GMK_LIKELY(out == GMKI_COMPLETED || out == GMKI_FAILED))
+            gmki_sub_ended(s);
+        else
+            went(a, g, s, &c, out);
+        /* relaxed: a hint; who looks for work looks again */
+        if (a->stage.n != 0 && GMK_UNLIKELY(gmk_load_rlx(&k->sched.idle, GMK_DEV) != 0))
+            gmki_stage_flush(a, g);
+        if (GMK_UNLIKELY(gmk_lq_count(&g->outbox) != 0))
+            break;
+    }
+    stage_shut(a, g);
+    a->group = NULL;
+    if (gmk_lq_count(&g->outbox) != 0)
+        t->budget = 0;
+    return t->ran - ran;
 }
 
 /* New messages of one subscription, as long as the turn and the resume queue have room. */
 static void run_sub(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_sub_t *s, turn_t *t)
 {
     bool errors = s->chan->kind == GMKI_CHAN_ERRORS;
+    bool plain = is_plain(a, s->chan);
     gmk_cell_t c;
     uint64_t stamp;
     uint32_t n = 0;
 
     while (!is_leaving(s)) {
+        if (GMK_LIKELY(plain))
+            n += run_plain(a, k, g, s, t);
         if (t->budget == 0 || g->away >= GMK_GROUP_RESUME_CAP || gmki_is_elsewhere(a, g)) {
             t->more = true;
             break;
         }
-        if (!gmki_sub_take(s, &c, &stamp)) {
-            if (gmki_sub_idles(s))
+        if (plain || !gmki_sub_take(s, &c, &stamp)) {
+            if (is_leaving(s) || gmki_sub_idles(s))
                 break;
             continue;
         }
@@ -164,7 +269,9 @@ static void run_sub(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_sub_t
         a->error_reason = 0;
         n++;
     }
-    took(a, k, s->chan, n);
+    took(a, s->chan, n);
+    if (n != 0)
+        tell_room(a, k, g, s->chan, t);
     if (is_leaving(s))
         settle_leaving(a, k, s, t);
 }
@@ -204,7 +311,9 @@ static void run_sink(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t *t)
         n += took_n;
     }
     t->ran += n;
-    took(a, k, s->chan, n);
+    took(a, s->chan, n);
+    if (n != 0)
+        gmki_chan_room(a, &k->chan, s->chan);
     if (is_leaving(s))
         settle_leaving(a, k, s, t);
 }
@@ -268,20 +377,23 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
     gmk_chan_reg_t *r = &k->chan;
     uint32_t priority = a->priority < GMK_N_PRIO ? a->priority : GMK_PRIO_HIGH;
 
-    if (t->blocked != NULL) {
-        if (gmki_group_wait(a, g, t->blocked, seen))
-            gmki_group_activate(a, g, priority);
-        return; /* else the token is the full channel's: the group is not ours any more */
-    }
-    if (t->more) {
-        if (t->ran != 0 || g->extra || !stalls(g, seen))
-            gmki_group_activate(a, g, priority);
-        return;
-    }
-    if (gmk_sub_ar(&g->pending, seen, GMK_DEV) != seen) /* sync: group.pending */
+    bool again;
+
+    if (g->owes_room && (t->blocked != NULL || !t->more || t->ran == 0))
+        tell_all_room(a, k, g);
+    if (t->blocked != NULL) /* without again, the token is the full channel's */
+        again = gmki_group_wait(a, g, t->blocked, seen);
+    else if (t->more)
+        again = t->ran != 0 || g->extra || !stalls(g, seen);
+    else
+        again = gmk_sub_ar(&g->pending, seen, GMK_DEV) != seen; /* sync: group.pending */
+    /* Without again, the group is not ours any more. */
+    if (again)
         gmki_group_activate(a, g, priority);
-    else if (g->extra)
+    else if (t->blocked == NULL && !t->more && g->extra)
         gmki_group_end(r, g);
+    if (again && t->ran == 0)
+        gmk_hal_relax(); /* a message is being published, or the outbox waits */
 }
 
 /* A module that waits for room blocks nobody on the channels that it has left. */
@@ -359,7 +471,9 @@ static void parallel_turn(gmki_agent_t *a, gmki_core_t *k, gmki_sub_t *s, turn_t
             GMK_ASSERT(false, "no more is taken than there is room");
         t->ran++;
     }
-    took(a, k, s->chan, t->ran);
+    took(a, s->chan, t->ran);
+    if (t->ran != 0)
+        gmki_chan_room(a, &k->chan, s->chan);
     if (is_leaving(s)) {
         t->more = false;
         settle_leaving(a, k, s, t);
@@ -382,7 +496,5 @@ uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t bu
     else if (first != 0)
         parallel_turn(a, k, k->chan.subs[first], &t);
     finish(a, k, g, &t, seen);
-    if (t.ran == 0)
-        gmk_hal_relax(); /* a message is being published, or the outbox waits */
     return t.ran;
 }
