@@ -422,3 +422,28 @@ GMK_TEST(sched_evq_tick_advance_beside_the_keeper_wakes_somebody)
     }
     gmk_test_assert_eq(kit_halt(&kernel).dead, 1);
 }
+
+/* A worker reckons its time by the cycle counter: it may lag a little, but a timer must not
+ * come early by it, nor may it go back. */
+GMK_TEST(sched_clock_of_a_worker_is_never_ahead_and_never_back)
+{
+    uint64_t ahead = 0, back = 0, lag = 0, last = 0;
+    uint64_t n = gmk_test_scale(400000, 2000);
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 16}));
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t before = gmk_hal_now_ns();
+        uint64_t at = gmki_clock(&rig.a);
+        uint64_t after = gmk_hal_now_ns();
+
+        ahead += at > after;
+        back += at < last;
+        lag += at + 1000 * GMK_CLOCK_SYNC_US < before; /* read anew in time */
+        last = at;
+        rig.a.obs.now = at;
+    }
+    gmk_test_assert_eq(ahead, 0);
+    gmk_test_assert_eq(back, 0);
+    gmk_test_assert_eq(lag, 0);
+    rig_end(&rig);
+}

@@ -118,6 +118,22 @@ void gmki_sched_fini(gmk_sched_t *s)
     gmk_hal_park_destroy(&s->quiet);
 }
 
+/* The machine's clock waits for all that the processor has under way; the cycle counter does
+ * not, and is good enough for a while, if it is taken to go a little too fast. */
+uint64_t gmki_clock(gmki_agent_t *a)
+{
+    const gmk_sched_t *s = a->sched;
+    gmki_wq_t *q = a->wq;
+    uint64_t since = gmk_hal_cycles() - q->clock_at; /* on another processor, perhaps a leap */
+
+    if (GMK_UNLIKELY(since >= s->clock_cycles)) {
+        q->clock_ns = gmk_hal_now_ns();
+        q->clock_at = gmk_hal_cycles();
+        since = 0;
+    }
+    return gmk_max64(q->clock_ns + gmki_cycles_ns(s, since - since / GMKI_CLOCK_DOUBT), a->obs.now);
+}
+
 uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns)
 {
     uint64_t base = gmk_load_acq(&s->tick_base, GMK_DEV); /* sync: sched.tick */

@@ -62,7 +62,7 @@ typedef struct gmki_wq {
     uint32_t rest;       /* pauses after such a look */
     uint32_t last_n;     /* tasks of the last batch; 0 after a pause */
     uint64_t clock_ns;   /* the machine's clock when it was read last, */
-    uint64_t clock_at;   /* and the cycle counter then */
+    uint64_t clock_at;   /* and the cycle counter just after */
     uint64_t rng;
     gmki_spill_t spill;
     /* Everybody's. */
@@ -162,6 +162,10 @@ typedef struct gmki_stage {
     gmk_cell_t cells[GMKI_STAGE];
 } gmki_stage_t;
 
+/* The cycle counter's speed is measured, and the machine's clock may be slewed: both are less
+ * than one part in so many off. */
+#define GMKI_CLOCK_DOUBT 1024u
+
 /* Who acts: a worker, an attached thread, or (shared) any thread from outside. */
 struct gmki_agent {
     gmk_ctx_t ctx;
@@ -207,6 +211,9 @@ int gmki_lq_init(gmk_lq_t *q, uint32_t cap);
 void gmki_lq_fini(gmk_lq_t *q); /* harmless on a zeroed one */
 int gmki_sched_init(gmk_sched_t *s, const gmk_boot_cfg_t *cfg, gmk_alloc_t *mem);
 void gmki_sched_fini(gmk_sched_t *s);
+/* A worker's time at a batch's edge: never ahead of the machine's clock, since a timer must
+ * not fire early, and never back. */
+uint64_t gmki_clock(gmki_agent_t *a);
 uint64_t gmki_tick(const gmk_sched_t *s, uint64_t now_ns);
 /* A 32-bit tick of the API as the nearest 64-bit one. */
 uint64_t gmki_tick_widen(uint64_t now, uint32_t tick); /* seen from tick `now` */

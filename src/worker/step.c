@@ -237,28 +237,11 @@ static void check_budget(gmki_agent_t *a, const gmki_core_t *k, uint64_t spent)
     a->edge_in = a->time_in;
 }
 
-/* The time at a batch's edge. The machine's clock waits for all that the processor has under
- * way; the cycle counter does not, and is good enough for a while. */
-static uint64_t edge_clock(gmki_agent_t *a)
-{
-    const gmk_sched_t *s = a->sched;
-    gmki_wq_t *q = a->wq;
-    uint64_t cycles = gmk_hal_cycles();
-    uint64_t since = cycles - q->clock_at; /* on another processor, perhaps a leap */
-
-    if (GMK_UNLIKELY(since >= s->clock_cycles)) {
-        q->clock_ns = gmk_hal_now_ns();
-        q->clock_at = cycles;
-        since = 0;
-    }
-    return gmk_max64(q->clock_ns + gmki_cycles_ns(s, since), a->obs.now); /* never back */
-}
-
 /* At a batch edge: the clock, and what the last batch says about the next one's size. */
 static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
-    uint64_t now = edge_clock(a);
+    uint64_t now = gmki_clock(a);
     uint64_t spent = now - a->obs.now;
 
     if (q->last_n != 0) {

@@ -129,7 +129,10 @@ static uint32_t ring_start(bytes_t *b, uint32_t cap)
 typedef struct lq_model {
     gmk_lq_t q;
     gmk_mpmc_t r;
-    gmk_cell_t cells[MOST], to[16];
+    gmk_cell_t cells[MOST + 1], to[16];
+    gmk_cell_t *order[MOST];
+    const gmk_cell_t *taken; /* the last one, in place */
+    uint64_t taken_v;
     uint64_t kept[MOST], moved[16]; /* oldest first */
     uint32_t n, cap, n_moved;
 } lq_model_t;
@@ -142,8 +145,7 @@ static void lq_drop_oldest(lq_model_t *m)
 static void lq_push(lq_model_t *m, uint64_t v, bool newest)
 {
     gmk_cell_t c = cell_of(v);
-    bool ok =
-        newest ? gmk_lq_push_newest(&m->q, m->cells, &c) : gmk_lq_push_oldest(&m->q, m->cells, &c);
+    bool ok = newest ? gmk_lq_push_newest(&m->q, &c) : gmk_lq_push_oldest(&m->q, &c);
 
     FUZZ_CHECK(ok == (m->n < m->cap));
     if (!ok)
@@ -154,16 +156,28 @@ static void lq_push(lq_model_t *m, uint64_t v, bool newest)
     m->n++;
 }
 
-static void lq_pop(lq_model_t *m, bool newest)
+/* Copied out, or taken in place: then it stands until the next is taken. */
+static void lq_pop(lq_model_t *m, bool newest, bool copy)
 {
-    gmk_cell_t c;
-    bool ok =
-        newest ? gmk_lq_pop_newest(&m->q, m->cells, &c) : gmk_lq_pop_oldest(&m->q, m->cells, &c);
+    gmk_cell_t out;
+    const gmk_cell_t *c;
 
-    FUZZ_CHECK(ok == (m->n != 0));
-    if (!ok)
+    if (copy) {
+        newest = false;
+        c = gmk_lq_pop_oldest(&m->q, &out) ? &out : NULL;
+    } else {
+        if (m->taken != NULL)
+            cell_is(m->taken, m->taken_v);
+        c = newest ? gmk_lq_take_newest(&m->q) : gmk_lq_take_oldest(&m->q);
+    }
+    FUZZ_CHECK((c != NULL) == (m->n != 0));
+    if (c == NULL)
         return;
-    cell_is(&c, m->kept[newest ? m->n - 1 : 0]);
+    if (!copy) {
+        m->taken = c;
+        m->taken_v = m->kept[newest ? m->n - 1 : 0];
+    }
+    cell_is(c, m->kept[newest ? m->n - 1 : 0]);
     if (newest)
         m->n--;
     else
@@ -172,7 +186,7 @@ static void lq_pop(lq_model_t *m, bool newest)
 
 static void lq_move(lq_model_t *m, uint32_t want)
 {
-    uint32_t k = gmk_lq_move_oldest(&m->q, m->cells, &m->r, m->to, want);
+    uint32_t k = gmk_lq_move_oldest(&m->q, &m->r, m->to, want);
 
     FUZZ_CHECK(k == gmk_min32(gmk_min32(want, m->n), 16 - m->n_moved));
     for (uint32_t i = 0; i < k; i++) {
@@ -199,7 +213,7 @@ static void fuzz_lq(bytes_t *b)
     uint64_t v = 0;
 
     m.cap = 1u << take8(b) % 7;
-    gmk_lq_setup(&m.q, m.cap, take8(b) & 1 ? (uint32_t)0 - take8(b) : 0);
+    gmk_lq_setup(&m.q, m.cells, m.order, m.cap, take8(b) & 1 ? (uint32_t)0 - take8(b) : 0);
     gmk_mpmc_setup(&m.r, 16, 0);
     while (more(b)) {
         uint8_t op = take8(b);
@@ -207,7 +221,7 @@ static void fuzz_lq(bytes_t *b)
         if ((op & 7) < 4)
             lq_push(&m, v++, (op & 1) == 0);
         else if ((op & 7) < 6)
-            lq_pop(&m, (op & 1) == 0);
+            lq_pop(&m, (op & 1) == 0, (op & 8) != 0);
         else if ((op & 7) == 6)
             lq_move(&m, op >> 3);
         else
