@@ -558,8 +558,9 @@ static void check_types(run_t *r)
         if (poisons ? end <= begun : end == begun)
             continue;
         broken(r->m, "deliveries are lost, or run twice");
-        printf("  %s: begun %llu, ended %llu\n", type_name(t), (unsigned long long)begun,
-               (unsigned long long)end);
+        printf("  %s: begun %llu, ended %llu, dropped %llu\n", type_name(t),
+               (unsigned long long)begun, (unsigned long long)end,
+               (unsigned long long)r->m->dropped[t]);
     }
     if (unrun != metric(r, GMK_METRIC_POISON_SKIPS)) {
         broken(r->m, "deliveries of poisoned types are not all counted");

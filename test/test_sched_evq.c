@@ -183,8 +183,7 @@ static int on_noise(gmk_ctx_t *ctx)
 static gmk_handler_reg_t handlers[] = {{.type = TIMED, .fn = on_timed},
                                        {.type = CHAIN, .fn = on_chain},
                                        {.type = NOISE, .fn = on_noise}};
-static gmk_module_t module = {
-    .name = "evq", .handlers = handlers, .n_handlers = 3, .user = &load};
+static gmk_module_t module = {.name = "evq", .handlers = handlers, .n_handlers = 3, .user = &load};
 
 static bool begin(const gmk_boot_cfg_t *cfg)
 {
@@ -445,5 +444,34 @@ GMK_TEST(sched_clock_of_a_worker_is_never_ahead_and_never_back)
     gmk_test_assert_eq(ahead, 0);
     gmk_test_assert_eq(back, 0);
     gmk_test_assert_eq(lag, 0);
+    rig_end(&rig);
+}
+
+/* R19: a due event that finds every queue full and no memory left is not lost: it fires when
+ * there is room. */
+GMK_TEST(sched_evq_due_event_waits_while_nothing_has_room)
+{
+    gmk_boot_cfg_t cfg = {.lq_slots = 8, .rq_slots = 2, .overflow_slots = 2};
+    gmk_cell_t c = kit_cell(GMK_PRIO_LOW, 7);
+    gmki_queue_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, cfg));
+    q = &rig.s.rq[GMK_PRIO_LOW];
+    while (gmki_alloc(&rig.a.cache, 4096) != NULL)
+        ;
+    for (uint32_t i = 0; i < 4; i++)
+        gmk_test_assert(gmki_place(&rig.a, &c)); /* two there, two in the overflow bucket */
+    gmk_test_assert(!gmki_place(&rig.a, &c));
+    gmk_test_assert(gmki_place_event(&rig.a, &c, 1000, false));
+    gmk_test_assert(gmki_evq_due(&rig.s, 1000));
+    gmki_fire(&rig.a, 1000);
+    gmk_test_assert_eq(gmki_evq_count(&rig.s.evq), 1);
+    gmk_test_assert(gmki_evq_due(&rig.s, 1000));
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TIMERS_FIRED), 0);
+    gmk_test_assert(gmk_cells_pop(&q->ring, q->cells, &c, 1, GMK_DEV) == 1);
+    gmki_fire(&rig.a, 1000);
+    gmk_test_assert_eq(gmki_evq_count(&rig.s.evq), 0);
+    gmk_test_assert_eq(rig_metric(&rig, GMK_METRIC_TIMERS_FIRED), 1);
+    gmk_test_assert_eq(gmk_mpmc_count(&q->ring, GMK_DEV), 2);
     rig_end(&rig);
 }

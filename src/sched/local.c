@@ -269,10 +269,24 @@ uint32_t gmki_steal(gmki_agent_t *a)
     return 0;
 }
 
+/* A due event found no queue with room, and no memory: it stays an event, whose place it has
+ * just left, until there is some. returns: false: that is another's by now, and it is lost. */
+static bool put_off(gmki_agent_t *a, const gmk_cell_t *c, uint64_t now_ns, bool *full)
+{
+    bool earliest;
+
+    *full = true;
+    if (gmki_evq_insert(&a->sched->evq, c, now_ns, false, &earliest))
+        return true;
+    a->sched->give_up(a, c);
+    return false;
+}
+
 uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
 {
     gmk_sched_t *s = a->sched;
     uint32_t fired = 0;
+    bool full = false;
 
     if (GMK_UNLIKELY(gmki_ticks_due(s, now_ns)))
         s->begin_ticks(a);
@@ -286,14 +300,14 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
 
         a->ctx.tick = (uint32_t)tick; /* what is due runs at no earlier tick here */
         for (uint32_t i = 0; i < n; i++) {
-            gmki_count(&a->obs, due[i].task.tenant, GMK_METRIC_TIMERS_FIRED, 1);
             if (due[i].sub != 0 && s->is_serial(s, due[i].sub))
                 s->return_message(a, &due[i]);
-            else if (!gmki_place(a, &due[i]))
-                s->give_up(a, &due[i]);
+            else if (!gmki_place(a, &due[i]) && put_off(a, &due[i], now_ns, &full))
+                continue;
+            gmki_count(&a->obs, due[i].task.tenant, GMK_METRIC_TIMERS_FIRED, 1);
         }
         fired += n;
-        if (n == 0)
+        if (n == 0 || full)
             break;
     }
     return fired;
