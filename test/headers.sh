@@ -167,9 +167,10 @@ __global__ void prims(bed *b)
 
     shared_prims<GMK_DEV>(b);
     shared_prims<GMK_SYS>(b);
-    b->out += gmk_lq_push_newest(&b->lq, b->cells, &c) + gmk_lq_push_oldest(&b->lq, b->cells, &c);
-    b->out += gmk_lq_pop_newest(&b->lq, b->cells, &c) + gmk_lq_pop_oldest(&b->lq, b->cells, &c);
-    b->out += gmk_lq_move_oldest(&b->lq, b->cells, &b->mpmc, b->more, 4);
+    b->out += gmk_lq_push_newest(&b->lq, &c) + gmk_lq_push_oldest(&b->lq, &c);
+    b->out += gmk_lq_take_newest(&b->lq) != NULL && gmk_lq_take_oldest(&b->lq) != NULL;
+    b->out += gmk_lq_pop_oldest(&b->lq, &c);
+    b->out += gmk_lq_move_oldest(&b->lq, &b->mpmc, b->more, 4);
     b->out += gmk_heap_push(&b->heap, b->nodes, 1, gmk_heap_order(2, 3), 4);
     b->out += gmk_heap_pop_min(&b->heap, b->nodes, &node) + node.value;
     gmk_hist_record(&b->hist, b->out);
