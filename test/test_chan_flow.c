@@ -444,6 +444,46 @@ GMK_TEST(chan_room_is_told_of_before_its_maker_waits)
     env_end(&env);
 }
 
+/* The second message says that its module goes on. */
+static int on_fill_and_tell(gmk_ctx_t *ctx)
+{
+    env.n_full += ctx->task->meta1 == 2;
+    return on_fill(ctx);
+}
+
+/* Looks again and again whether the other module goes on. */
+static int on_poll(gmk_ctx_t *ctx)
+{
+    if (env.n_full == 0)
+        gmk_yield(ctx);
+    else
+        env.got++;
+    return GMK_OK;
+}
+
+/* What is taken and yields makes room as much as what ends; who waits for it must not wait for
+ * more of it. */
+GMK_TEST(chan_room_is_told_of_before_its_maker_polls)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "one"), mod_make(&m[1], "other")};
+
+    mod_handle(&m[0], T_MSG2, on_fill_and_tell);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2);
+    mod_consume(&m[0], "t.msg", T_MSG, 256)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG, on_poll)->max_yields = 1000;
+    mod_consume(&m[1], "t.msg", T_MSG, 256);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 0, 1));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 1, 2));
+    env_idle(&env);
+    gmk_test_assert_eq(metric(GMK_METRIC_TASKS_FAILED), 0);
+    gmk_test_assert_eq(env.got, FILL);
+    env_end(&env);
+}
+
 GMK_TEST(chan_outbox_waiting_at_halt_is_dead_lettered)
 {
     mod_t m[2];
