@@ -247,8 +247,10 @@ static uint64_t edge_clock(gmki_agent_t *a)
     uint64_t since = cycles - q->clock_at; /* on another processor, perhaps a leap */
 
     if (GMK_UNLIKELY(since >= s->clock_cycles)) {
+        /* The counter last: who is interrupted between them is late until the next reading,
+         * and no timer early. */
         q->clock_ns = gmk_hal_now_ns();
-        q->clock_at = cycles;
+        q->clock_at = gmk_hal_cycles();
         since = 0;
     }
     return gmk_max64(q->clock_ns + gmki_cycles_ns(s, since), a->obs.now); /* never back */
