@@ -386,6 +386,60 @@ GMK_TEST(chan_emit_goes_behind_what_its_turn_holds_back)
     env_end(&env);
 }
 
+/* Sends three that are held back, and waits for another sender. */
+static int on_hold(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = env_msg(T_MSG2, 0, 0);
+    uint64_t begin = gmk_hal_now_ns();
+
+    for (uint32_t i = 0; i < 3; i++)
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t), GMK_OK);
+    gmk_add_sc(&env.n_full, 1, GMK_DEV);              /* sync: test.kit */
+    while (gmk_load_acq(&env.n_full, GMK_DEV) != 2 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    return GMK_OK;
+}
+
+static int on_any(gmk_ctx_t *ctx)
+{
+    ((env_t *)ctx->user)->got++;
+    return GMK_OK;
+}
+
+/* Credit is handed out about once a lap: what another sender leaves of it is not all the room. */
+GMK_TEST(chan_stage_finds_the_room_that_another_sender_left)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "sender"), mod_make(&m[1], "drain")};
+    uint64_t begin;
+
+    mod_handle(&m[0], T_MSG, on_hold);
+    mod_consume(&m[0], "t.msg", T_MSG, 8);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 16)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG2, on_any);
+    mod_consume(&m[1], "t.msg2", T_MSG2, 16);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    for (uint32_t i = 0; i < 8; i++)
+        env_send(&env, env.chan2, env_msg(T_MSG2, 0, 0));
+    env_idle(&env);
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    begin = gmk_hal_now_ns();
+    while (gmk_load_acq(&env.n_full, GMK_DEV) == 0 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    for (uint32_t i = 0; i < 6; i++) /* leaves one place of the credit but for the reserve */
+        env_send(&env, env.chan2, env_msg(T_MSG2, 0, 0));
+    gmk_add_sc(&env.n_full, 1, GMK_DEV); /* sync: test.kit */
+    env_idle(&env);
+    gmk_test_assert_eq(env.got, 8 + 3 + 6);
+    gmk_test_assert_eq(metric(GMK_METRIC_CHAN_FULL_COUNT), 0);
+    gmk_test_assert_eq(metric(GMK_METRIC_OUTBOX_PARKED), 0);
+    env_end(&env);
+}
+
 /* As many as a channel of 256 takes of these, and one that waits. */
 #define FILL (256 - 25 + 1)
 
