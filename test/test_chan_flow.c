@@ -538,6 +538,42 @@ GMK_TEST(chan_room_is_told_of_before_its_maker_polls)
     env_end(&env);
 }
 
+/* Takes long, and notes how many there were before the other module went on. */
+static int on_count_long(gmk_ctx_t *ctx)
+{
+    uint64_t begin = gmk_hal_now_ns();
+
+    (void)ctx;
+    env.got++;
+    if (env.n_full == 0)
+        env.next[0] = env.got;
+    while (env.n_full == 0 && gmk_hal_now_ns() - begin < 20ull * GMK_BATCH_TARGET_NS)
+        gmk_hal_relax();
+    return GMK_OK;
+}
+
+/* Room is given in lots only while that takes no time. */
+GMK_TEST(chan_room_is_told_of_soon_by_a_maker_of_long_calls)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "one"), mod_make(&m[1], "other")};
+
+    mod_handle(&m[0], T_MSG2, on_fill_and_tell);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2);
+    mod_consume(&m[0], "t.msg", T_MSG, 256)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG, on_count_long);
+    mod_consume(&m[1], "t.msg", T_MSG, 256);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 0, 1));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 1, 2));
+    env_idle(&env);
+    gmk_test_assert_eq(env.got, FILL);
+    gmk_test_assert_lt(env.next[0], 8);
+    env_end(&env);
+}
+
 GMK_TEST(chan_outbox_waiting_at_halt_is_dead_lettered)
 {
     mod_t m[2];
