@@ -386,6 +386,60 @@ GMK_TEST(chan_emit_goes_behind_what_its_turn_holds_back)
     env_end(&env);
 }
 
+/* Sends three that are held back, and waits for another sender. */
+static int on_hold(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = env_msg(T_MSG2, 0, 0);
+    uint64_t begin = gmk_hal_now_ns();
+
+    for (uint32_t i = 0; i < 3; i++)
+        gmk_test_assert_eq(gmk_chan_emit_wait(ctx, env.chan2, &t), GMK_OK);
+    gmk_add_sc(&env.n_full, 1, GMK_DEV);              /* sync: test.kit */
+    while (gmk_load_acq(&env.n_full, GMK_DEV) != 2 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    return GMK_OK;
+}
+
+static int on_any(gmk_ctx_t *ctx)
+{
+    ((env_t *)ctx->user)->got++;
+    return GMK_OK;
+}
+
+/* Credit is handed out about once a lap: what another sender leaves of it is not all the room. */
+GMK_TEST(chan_stage_finds_the_room_that_another_sender_left)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "sender"), mod_make(&m[1], "drain")};
+    uint64_t begin;
+
+    mod_handle(&m[0], T_MSG, on_hold);
+    mod_consume(&m[0], "t.msg", T_MSG, 8);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 16)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG2, on_any);
+    mod_consume(&m[1], "t.msg2", T_MSG2, 16);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    for (uint32_t i = 0; i < 8; i++)
+        env_send(&env, env.chan2, env_msg(T_MSG2, 0, 0));
+    env_idle(&env);
+    env_send(&env, env.chan, env_msg(T_MSG, 0, 0));
+    begin = gmk_hal_now_ns();
+    while (gmk_load_acq(&env.n_full, GMK_DEV) == 0 && /* sync: test.kit */
+           gmk_hal_now_ns() - begin < ENV_PATIENCE_NS)
+        gmk_hal_relax();
+    for (uint32_t i = 0; i < 6; i++) /* leaves one place of the credit but for the reserve */
+        env_send(&env, env.chan2, env_msg(T_MSG2, 0, 0));
+    gmk_add_sc(&env.n_full, 1, GMK_DEV); /* sync: test.kit */
+    env_idle(&env);
+    gmk_test_assert_eq(env.got, 8 + 3 + 6);
+    gmk_test_assert_eq(metric(GMK_METRIC_CHAN_FULL_COUNT), 0);
+    gmk_test_assert_eq(metric(GMK_METRIC_OUTBOX_PARKED), 0);
+    env_end(&env);
+}
+
 /* As many as a channel of 256 takes of these, and one that waits. */
 #define FILL (256 - 25 + 1)
 
@@ -441,6 +495,82 @@ GMK_TEST(chan_room_is_told_of_before_its_maker_waits)
     env_idle(&env);
     gmk_test_assert_eq(metric(GMK_METRIC_OUTBOX_PARKED), 2); /* one each */
     gmk_test_assert_eq(env.got, FILL);
+    env_end(&env);
+}
+
+/* The second message says that its module goes on. */
+static int on_fill_and_tell(gmk_ctx_t *ctx)
+{
+    env.n_full += ctx->task->meta1 == 2;
+    return on_fill(ctx);
+}
+
+/* Looks again and again whether the other module goes on. */
+static int on_poll(gmk_ctx_t *ctx)
+{
+    if (env.n_full == 0)
+        gmk_yield(ctx);
+    else
+        env.got++;
+    return GMK_OK;
+}
+
+/* What is taken and yields makes room as much as what ends; who waits for it must not wait for
+ * more of it. */
+GMK_TEST(chan_room_is_told_of_before_its_maker_polls)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "one"), mod_make(&m[1], "other")};
+
+    mod_handle(&m[0], T_MSG2, on_fill_and_tell);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2);
+    mod_consume(&m[0], "t.msg", T_MSG, 256)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG, on_poll)->max_yields = 1000;
+    mod_consume(&m[1], "t.msg", T_MSG, 256);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 0, 1));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 1, 2));
+    env_idle(&env);
+    gmk_test_assert_eq(metric(GMK_METRIC_TASKS_FAILED), 0);
+    gmk_test_assert_eq(env.got, FILL);
+    env_end(&env);
+}
+
+/* Takes long, and notes how many there were before the other module went on. */
+static int on_count_long(gmk_ctx_t *ctx)
+{
+    uint64_t begin = gmk_hal_now_ns();
+
+    (void)ctx;
+    env.got++;
+    if (env.n_full == 0)
+        env.next[0] = env.got;
+    while (env.n_full == 0 && gmk_hal_now_ns() - begin < 20ull * GMK_BATCH_TARGET_NS)
+        gmk_hal_relax();
+    return GMK_OK;
+}
+
+/* Room is given in lots only while that takes no time. */
+GMK_TEST(chan_room_is_told_of_soon_by_a_maker_of_long_calls)
+{
+    mod_t m[2];
+    gmk_module_t *mods[] = {mod_make(&m[0], "one"), mod_make(&m[1], "other")};
+
+    mod_handle(&m[0], T_MSG2, on_fill_and_tell);
+    mod_consume(&m[0], "t.msg2", T_MSG2, 2);
+    mod_consume(&m[0], "t.msg", T_MSG, 256)->direction = GMK_CHAN_PRODUCE;
+    mod_handle(&m[1], T_MSG, on_count_long);
+    mod_consume(&m[1], "t.msg", T_MSG, 256);
+    reset(0);
+    env.batch_size = 1;
+    GMK_REQUIRE(boot(1, 0, mods, 2));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 0, 1));
+    env_send(&env, env.chan2, env_msg(T_MSG2, 1, 2));
+    env_idle(&env);
+    gmk_test_assert_eq(env.got, FILL);
+    gmk_test_assert_lt(env.next[0], 8);
     env_end(&env);
 }
 

@@ -229,7 +229,7 @@ GMK_TEST(sched_lq_share_moves_half_of_the_oldest)
 
 /* In a kernel. -------------------------------------------------------------------- */
 
-enum { ROOT = 1, LEAF, YIELDER, RESPAWN, LATE, TREE, MEET, BOUND, BOUND_ROOT, MANY };
+enum { ROOT = 1, LEAF, YIELDER, RESPAWN, LATE, TREE, MEET, BOUND, BOUND_ROOT, MANY, KEEP, SPLIT };
 #define ORDER 64u
 #define LEAVES 200u
 #define BOUND_MAX 4096u
@@ -382,12 +382,57 @@ static int on_pair(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* A spawn that is offered to nobody, as when all are busy. */
+static void keep(gmki_agent_t *a, uint32_t type)
+{
+    gmk_task_t t = kit_task(type, GMK_PRIO_NORMAL, 0);
+
+    gmki_stamp(a, gmk_lq_at(&a->wq->stack, a->wq->stack.newest), &t);
+    a->wq->stack.newest++;
+    gmki_accept(a, t.tenant, 1);
+}
+
+/* Leaves short tasks of its own above a long one that spawns. */
+static int on_keep(gmk_ctx_t *ctx)
+{
+    gmk_task_t t = kit_task(LEAF, GMK_PRIO_NORMAL, 0);
+
+    if (gmk_emit(ctx, &t) != GMK_OK) /* the next ones are alike */
+        kit_add(&((load_t *)ctx->user)->wrong, 1);
+    keep(ctx->agent, SPLIT);
+    for (uint32_t i = 0; i < 12; i++)
+        keep(ctx->agent, LEAF);
+    gmki_spawn_bound(ctx->agent);
+    return GMK_OK;
+}
+
+/* Spawns some while another worker is idle, and waits until one of them has run. */
+static int on_split(gmk_ctx_t *ctx)
+{
+    load_t *l = ctx->user;
+    uint64_t looks = gmk_test_scale(2000000, 200000);
+    gmk_task_t t = kit_task(LEAF, GMK_PRIO_NORMAL, 0);
+    uint32_t runs;
+
+    while (gmk_load_sc(&ctx->agent->sched->idle, GMK_DEV) == 0) /* sync: sched.idle */
+        gmk_hal_relax();
+    runs = kit_get(&l->runs);
+    for (uint32_t i = 0; i < 16; i++)
+        if (gmk_emit(ctx, &t) != GMK_OK)
+            kit_add(&l->wrong, 1);
+    while (kit_get(&l->runs) == runs && looks-- != 0)
+        gmk_hal_relax();
+    kit_add(&l->arrived, kit_get(&l->runs) != runs);
+    return GMK_OK;
+}
+
 static gmk_handler_reg_t handlers[] = {
     {.type = ROOT, .fn = on_root},       {.type = LEAF, .fn = mark},
     {.type = YIELDER, .fn = on_yielder}, {.type = RESPAWN, .fn = on_respawn},
     {.type = LATE, .fn = on_late},       {.type = TREE, .fn = on_tree},
     {.type = MEET, .fn = on_meet},       {.type = BOUND, .fn = on_bound},
     {.type = MANY, .fn = on_pair},       {.type = BOUND_ROOT, .fn = on_bound_root},
+    {.type = KEEP, .fn = on_keep},       {.type = SPLIT, .fn = on_split},
 };
 static gmk_module_t module = {
     .name = "lq", .handlers = handlers, .n_handlers = GMK_ARRAY_LEN(handlers), .user = &load};
@@ -627,6 +672,21 @@ GMK_TEST(sched_lq_eight_long_tasks_on_two_workers_run_two_at_a_time)
     kit_idle(&kernel);
     gmk_test_assert_eq(kit_get(&load.arrived), 8);
     gmk_test_assert_eq(kit_get(&load.mask), 3);
+    gmk_test_assert_eq(kit_get(&load.wrong), 0);
+    kit_halt(&kernel);
+}
+
+/* What short tasks have left free above a long one is not for it to fill unseen. */
+GMK_TEST(sched_lq_spawns_behind_short_tasks_are_offered_to_the_idle)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 2};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, root(LEAF, 200)); /* batches have grown when it comes */
+    kit_submit(&kernel, kit_task(KEEP, GMK_PRIO_NORMAL, 0));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), 200 + 1 + 12 + 16);
+    gmk_test_assert_eq(kit_get(&load.arrived), 1);
     gmk_test_assert_eq(kit_get(&load.wrong), 0);
     kit_halt(&kernel);
 }

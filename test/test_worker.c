@@ -7,6 +7,7 @@
 
 enum { FIRST = 1, N_TYPES = 16 }; /* 1..16: one handler each */
 enum { YIELDER = 20, PHASES, ENDLESS, NEVER, RETRIER, FAILER, BUDGET, EMITTER, PAYLOAD, GATE };
+enum { AHEAD = 30 };
 enum { WHO = 60 };
 #define RECORDS 64u
 
@@ -132,6 +133,18 @@ static int on_budget(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
+/* The worker's time at the batch's edge may be ahead of the machine's clock a little. */
+static int on_ahead(gmk_ctx_t *ctx)
+{
+    uint64_t now = ctx->agent->obs.now;
+
+    ctx->agent->obs.now = gmk_hal_now_ns() + 1000000000;
+    kit_add(&((load_t *)ctx->user)->spent, gmk_budget_spent(ctx));
+    ctx->agent->obs.now = now;
+    kit_add(&((load_t *)ctx->user)->runs, 1);
+    return GMK_OK;
+}
+
 static int on_emitter(gmk_ctx_t *ctx)
 {
     gmk_task_t t = kit_task(FIRST, GMK_PRIO_NORMAL, 3);
@@ -182,7 +195,8 @@ static gmk_handler_reg_t handlers[] = {
     {.type = BUDGET, .fn = on_budget, .budget_ns = 1000},
     {.type = EMITTER, .fn = on_emitter},
     {.type = PAYLOAD, .fn = on_payload},
-    {.type = GATE, .fn = on_gate, .name = "gate"}};
+    {.type = GATE, .fn = on_gate, .name = "gate"},
+    {.type = AHEAD, .fn = on_ahead, .budget_ns = 1000000}};
 static gmk_module_t module = {.name = "worker",
                               .handlers = handlers,
                               .n_handlers = GMK_ARRAY_LEN(handlers),
@@ -503,6 +517,18 @@ GMK_TEST(worker_budget_spent_tells_a_handler_to_yield)
     gmk_test_assert_eq(kit_get(&load.spent), 10);
     gmk_test_assert_eq(kit_get(&load.runs), 10);
     gmk_test_assert_ge(gmk_metric_get(&kernel, GMK_METRIC_BUDGET_OVERRUNS), 1);
+    kit_halt(&kernel);
+}
+
+GMK_TEST(worker_budget_is_not_spent_while_the_workers_time_is_ahead)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 1};
+
+    GMK_REQUIRE(begin(&cfg));
+    kit_submit(&kernel, task(AHEAD, 0, 0));
+    kit_idle(&kernel);
+    gmk_test_assert_eq(kit_get(&load.runs), 1);
+    gmk_test_assert_eq(kit_get(&load.spent), 0);
     kit_halt(&kernel);
 }
 

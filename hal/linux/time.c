@@ -51,10 +51,12 @@ static void measure_hz(void)
 {
     uint64_t t0 = 0, c0 = 0, t1 = 0, c1 = 0;
 
-    read_both(&t0, &c0);
-    do
-        read_both(&t1, &c1);
-    while (t1 - t0 < 2000000);
+    do { /* anew if the process was stopped meanwhile: the product would not fit */
+        read_both(&t0, &c0);
+        do
+            read_both(&t1, &c1);
+        while (t1 - t0 < 2000000);
+    } while (t1 - t0 > 1000000000);
     hz = (c1 - c0) * 1000000000 / (t1 - t0);
 }
 

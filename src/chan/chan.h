@@ -49,6 +49,7 @@ typedef struct gmki_group {
     uint32_t next_sub; /* where the next turn begins; 0: at the first */
     uint32_t away;     /* messages yielded or waiting for a back-off: resume has room for all */
     bool owes_room;    /* who waits for room was not told of what the last turns took */
+    uint64_t owes_at;  /* since when, by the worker's time */
     gmk_lq_t outbox;
     uint32_t outbox_earlier; /* there is so much more room: for what came from a stage */
     gmki_queue_t resume;     /* yielded and returned messages: many put, the holder takes */

@@ -436,15 +436,21 @@ void gmki_stage_flush(gmki_agent_t *a, gmki_group_t *g)
     gmki_stage_t *st = &a->stage;
     gmki_chan_t *c = st->chan;
     uint32_t n = st->n;
-    uint32_t k;
+    uint32_t earlier = st->earlier;
+    uint32_t k = 0;
+    uint32_t took;
 
     st->n = 0;
-    k = gmki_chan_push_cells(a, c, st->cells, n);
+    st->earlier = 0;
+    do { /* a push takes what there is credit for, and looks for more when there is none */
+        took = gmki_chan_push_cells(a, c, &st->cells[k], n - k);
+        k += took;
+    } while (GMK_UNLIKELY(k < n) && took != 0);
     if (GMK_LIKELY(k == n))
         return;
     if (gmki_chan_is_open(c))
         full(a, c, &st->cells[k].task);
-    g->outbox_earlier = st->earlier > k ? st->earlier - k : 0;
+    g->outbox_earlier = earlier > k ? earlier - k : 0;
     for (; k < n; k++)
         to_outbox(a, g, &st->cells[k]);
 }

@@ -91,15 +91,13 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
 }
 
 /* Spawns until the next look that is due anyway: before one more task stands behind the
- * handler that runs, which may run on for long, then every eighth. */
-#define SPAWN_LOOK 8u
-
+ * handler that runs, which may run on for long, then every eighth (spawn_most). */
 void gmki_spawn_bound(gmki_agent_t *a)
 {
     gmki_wq_t *q = a->wq;
     uint32_t have = gmki_local_count(q);
     uint32_t room = have < q->limit ? q->limit - have : 0;
-    uint32_t look = have >= 2 ? SPAWN_LOOK : have == 0 && q->offer_from != 0;
+    uint32_t look = have >= 2 ? q->spawn_most : have == 0 && q->offer_from != 0;
 
     if (a->sched->n_workers != 1)
         room = gmk_min32(room, look);

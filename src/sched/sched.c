@@ -36,6 +36,8 @@ void gmki_lq_fini(gmk_lq_t *q)
     q->order = NULL;
 }
 
+#define SPAWN_LOOK 8u /* spawns between two looks at who is idle, where there are others */
+
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
     return gmk_pow2_ceil(value != 0 ? value : fallback);
@@ -49,6 +51,7 @@ static int wq_init(gmki_wq_t *q, const gmk_boot_cfg_t *cfg, uint32_t id)
 
     q->cap = cap;
     q->limit = cap - cap * GMK_LQ_YIELD_RESERVE / 100;
+    q->spawn_most = cfg->n_workers != 1 ? SPAWN_LOOK : q->limit;
     q->batch = 1;
     q->older_in = GMK_AGING_INTERVAL;
     q->rng = 0x9e3779b97f4a7c15ull * (id + 1);

@@ -47,12 +47,13 @@ typedef struct gmki_spill {
 typedef struct gmki_wq {
     /* The owner's own. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_lq_t stack; /* spawned tasks, run newest first */
-    gmk_lq_t fifo;      /* yields, activations, gathered and stolen tasks */
-    uint32_t spawn_to;  /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
-    uint32_t limit;     /* of stack + fifo, for ordinary tasks: the yield watermark */
-    uint32_t cap;       /* of stack + fifo */
-    uint32_t older_in;  /* takes until the next look at older queues */
-    uint32_t oldest_in; /* looks until one at the oldest spawned task */
+    gmk_lq_t fifo;       /* yields, activations, gathered and stolen tasks */
+    uint32_t spawn_to;   /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
+    uint32_t spawn_most; /* it is no further from it than this when a handler begins */
+    uint32_t limit;      /* of stack + fifo, for ordinary tasks: the yield watermark */
+    uint32_t cap;        /* of stack + fifo */
+    uint32_t older_in;   /* takes until the next look at older queues */
+    uint32_t oldest_in;  /* looks until one at the oldest spawned task */
     uint32_t oldest_every;
     uint32_t rq_turn;    /* position in the weighted round over priorities */
     uint32_t batch;      /* tasks a batch, adapted to their length */
@@ -420,6 +421,16 @@ GMK_FN bool gmki_spawn_again(gmki_agent_t *a, const gmk_task_t *t)
     q->stack.newest = newest + 1;
     gmk_count_add(row, 1);
     return true;
+}
+
+/* A task has been taken from the stack: the place that it leaves is not one more for its handler
+ * to fill unseen. */
+GMK_FN void gmki_spawn_nearer(gmki_wq_t *q)
+{
+    uint32_t to = q->stack.newest + q->spawn_most;
+
+    if ((int32_t)(q->spawn_to - to) > 0)
+        q->spawn_to = to;
 }
 
 /* The current task's priority: what a spawn is compared with. */

@@ -151,10 +151,14 @@ void gmk_yield_at(gmk_ctx_t *ctx, uint32_t phase)
 bool gmk_budget_spent(gmk_ctx_t *ctx)
 {
     const gmki_agent_t *a = ctx != NULL ? ctx->agent : NULL;
+    uint64_t now;
 
-    return a != NULL && a->in_task &&
-           gmk_hal_now_ns() - a->obs.now >=
-               gmki_core(a->sched)->mods.handlers[gmki_current(a)].budget_ns;
+    if (a == NULL || !a->in_task)
+        return false;
+    now = gmk_hal_now_ns();
+    /* A worker's own time may be a little ahead. */
+    return now > a->obs.now &&
+           now - a->obs.now >= gmki_core(a->sched)->mods.handlers[gmki_current(a)].budget_ns;
 }
 
 /* The cell around ctx->task, null where no task runs. */

@@ -122,6 +122,7 @@ static uint32_t run_plain(gmki_agent_t *a, gmki_core_t *k, uint32_t n, gmk_cell_
 
         if (c == NULL && (c = gmk_lq_take_oldest(&q->fifo)) == NULL)
             return i;
+        gmki_spawn_nearer(q);
         head = gmk_task_word(&c->task, 0);
         if (GMK_UNLIKELY(head != last)) {
             uint32_t handler = k->sched.type_handler[c->task.type];

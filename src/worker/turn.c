@@ -8,13 +8,15 @@
 #include "worker/worker.h"
 
 #define SINK_BATCH 8u
-#define ROOM_LOT 256u /* places that one who waits for room is told of at once */
+#define ROOM_LOT 256u /* places that one who waits for room is told of at once, */
+#define ROOM_LATE_NS (10ull * GMK_BATCH_TARGET_NS) /* but before they have taken so long */
 
 /* What one turn did, and whether something is left to do. */
 typedef struct turn {
     uint32_t budget; /* messages it may still start */
     uint32_t ran;
     bool more;
+    bool owes; /* who waits for room was not told of what it took */
     gmki_chan_t *blocked;
 } turn_t;
 
@@ -156,16 +158,6 @@ static bool room_waits(const gmki_agent_t *a, const gmki_group_t *g, const gmki_
            gmki_chan_tail(c) + lot > gmki_chan_slowest(c) + c->slots;
 }
 
-/* Tells who waits for room on c, now or when the group next does something else than to go on. */
-static void tell_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_chan_t *c,
-                      const turn_t *t)
-{
-    if (room_waits(a, g, c, t))
-        g->owes_room = true;
-    else
-        gmki_chan_room(a, &k->chan, c);
-}
-
 static void tell_all_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g)
 {
     uint32_t id = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
@@ -176,6 +168,24 @@ static void tell_all_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g)
 
         id = gmk_load_acq(&s->next, GMK_DEV); /* sync: chan.bind */
         gmki_chan_room(a, &k->chan, s->chan);
+    }
+}
+
+/* Tells who waits for room on c, now or when the group next does something else than to make
+ * more: a turn of messages that come back only to yield again makes none. */
+static void tell_room(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki_chan_t *c, turn_t *t)
+{
+    bool late = g->owes_room && a->obs.now - g->owes_at >= ROOM_LATE_NS;
+
+    if (late) {
+        tell_all_room(a, k, g);
+    } else if (room_waits(a, g, c, t)) {
+        if (!g->owes_room)
+            g->owes_at = a->obs.now;
+        g->owes_room = true;
+        t->owes = true;
+    } else {
+        gmki_chan_room(a, &k->chan, c);
     }
 }
 
@@ -379,7 +389,7 @@ static void finish(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, const turn_
 
     bool again;
 
-    if (g->owes_room && (t->blocked != NULL || !t->more || t->ran == 0))
+    if (g->owes_room && (t->blocked != NULL || !t->more || !t->owes))
         tell_all_room(a, k, g);
     if (t->blocked != NULL) /* without again, the token is the full channel's */
         again = gmki_group_wait(a, g, t->blocked, seen);
