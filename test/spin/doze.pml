@@ -123,7 +123,11 @@ end_work:
 #endif
           }
           atomic { mask = mask | 1 << me; searching--; checking++; rechecking = true }
-          found = SEES_WORK;
+          found = published > 0; /* one queue after the other */
+          if
+          :: !found && me == 0 -> found = inbox > 0
+          :: else
+          fi;
 #ifdef PLANT_DOZE_LATE
           atomic { doze(true) }
 #endif
