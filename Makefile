@@ -21,7 +21,7 @@ help:
 	@echo 'fuzz-check     a short fixed run of each, and planted bugs that they must find'
 	@echo 'mutants        planted bugs, each of which sim must find'
 	@echo 'models         the lock-free structures under Relacy, and planted bugs'
-	@echo 'protocols      parking and channel tokens under Spin, and planted mistakes'
+	@echo 'protocols      parking, waking and channel tokens under Spin, and planted mistakes'
 	@echo 'stress         both random storms on threads, SECONDS=60 each (with SAN=tsan or asan)'
 	@echo 'resident       one kernel under load for SECONDS=60'
 	@echo 'mixed          one kernel under all kinds of work for SECONDS=60, audited at each phase'

@@ -38,7 +38,7 @@ run() {
     if [ "$f" -ne 0 ]; then
         tail -n 40 "$logs/$name.log"
     else
-        grep -E '^(sim|storm|channel|emissions|drained|resident|mixed)' "$logs/$name.log"
+        grep -E '^(sim|storm|channel|emissions|drained|resident|mixed|\[PASS\] fuzz)' "$logs/$name.log"
     fi
 }
 

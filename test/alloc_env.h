@@ -135,12 +135,16 @@ GMK_FN uint32_t env_rand_size(uint64_t *state, uint32_t bits)
     return top - env_rand(state, top / 2 + 1);
 }
 
-/* Writes a value that depends on p and salt into the whole object; checks it. */
+/* Of large objects not every word is stamped. */
+GMK_FN uint32_t env_stamp_step(uint32_t bytes) { return bytes > 256 ? bytes / 64 : 1; }
+
+/* Writes a value that depends on p and salt all over the object; checks it. */
 GMK_FN void env_stamp(void *p, uint32_t bytes, uint32_t salt)
 {
     uint32_t *w = p;
+    uint32_t step = env_stamp_step(bytes);
 
-    for (uint32_t i = 0; i<bytes / 4; i += bytes> 256 ? bytes / 64 : 1)
+    for (uint32_t i = 0; i < bytes / 4; i += step)
         w[i] = salt ^ (uint32_t)(uintptr_t)p ^ i;
     if (bytes >= 4)
         w[bytes / 4 - 1] = salt ^ (uint32_t)(uintptr_t)p;
@@ -150,8 +154,9 @@ GMK_FN bool env_stamped(const void *p, uint32_t bytes, uint32_t salt)
 {
     const uint32_t *w = p;
     uint32_t last = bytes / 4 - 1;
+    uint32_t step = env_stamp_step(bytes);
 
-    for (uint32_t i = 0; bytes >= 4 && i<last; i += bytes> 256 ? bytes / 64 : 1) {
+    for (uint32_t i = 0; bytes >= 4 && i < last; i += step) {
         if (w[i] != (salt ^ (uint32_t)(uintptr_t)p ^ i))
             return false;
     }

@@ -70,6 +70,9 @@ def met():
     check('a_stalled_peer_is_not_best', r['best_peer'] == 'slow', r)
     r = row('chain', failures=['GGMK ours: exit 3'], other=peer)[0]
     check('failed_is_said', verdict(r) == 'GGMK failed', r)
+    r = row('chain', failures=['GGMK ours: exit 3'], GGMK=(16.0,) * 2, other=peer)[0]
+    check('failed_in_a_later_round_is_not_met', r['met'] is False and
+          verdict(r) == 'GGMK failed', r)
     r = row('size', failures=['GGMK, 7 tasks: exit 3'], a=(10.0,) * 3, b=(11.0,) * 3)[0]
     check('failed_size_is_said', verdict(r) == 'GGMK failed', r)
     r = row('chain', True, GGMK=(16.0,) * 3, other=peer)[0]

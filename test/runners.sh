@@ -83,7 +83,13 @@ gives check_chan_seeds 2 "CHAN_SEEDS must be" env CHAN_SEEDS=0 sh "$check" lint
 gives check_storm 2 "STORM must be" env STORM=-1 sh "$check" lint
 soak=$dir/tree/scripts/soak.sh
 gives soak_good 0 '12 passed, 0 failed, 0 skipped' env SAYS=2 sh "$soak" 1 1 1
+report=tools/soak_report.py
+gives soak_report 0 'make fuzz FUZZ_SECONDS=1' python3 "$report" "$dir/tree/build/soak"
+rm "$dir/tree/build/soak/fuzz.sum"
+gives soak_report_of_a_missing_run 1 '| fuzz | not run ' python3 "$report" "$dir/tree/build/soak"
 gives soak_empty 1 '0 passed, 6 failed, 0 skipped' env SAYS=0 sh "$soak" 1 1 1
+gives soak_report_of_empty_runs 1 '0 passed, 0 failed, 0 skipped' python3 "$report" "$dir/tree/build/soak"
+gives soak_report_of_nothing 2 'usage: ' python3 "$report" "$dir/nothing"
 gives soak_seeds 2 "SEEDS must be" env SAYS=2 sh "$soak" 0 1
 gives soak_seconds 2 "SECONDS must be" env SAYS=2 sh "$soak" 1 1s
 gives soak_mixed 2 "MIXED must be" env SAYS=2 sh "$soak" 1 1 0

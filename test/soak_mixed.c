@@ -26,8 +26,11 @@
 #define ARENA_BYTES (16u << 20)
 #define IN_FLIGHT 64u /* deliveries of one thread that an audit beside it may see half done */
 
+/* Under a sanitizer shadow memory and quarantine are resident too. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_SAYS 0 /* shadow memory and quarantine are resident too */
+#define MEMORY_SAYS 0
+#elif defined(__has_feature)
+#define MEMORY_SAYS (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
 #else
 #define MEMORY_SAYS 1
 #endif
@@ -436,7 +439,6 @@ typedef struct run {
     uint64_t audits;        /* at edges, all balanced */
     uint64_t longest_rest;  /* ns from the end of a load to its rest */
     uint64_t longest_stall; /* ns in which nothing ended, under load */
-    uint64_t reports_lost;  /* GMK_METRIC_ENVELOPES_LOST at the last edge */
     uint64_t boot_kib, first_kib, last_kib, most_kib;
     uint64_t idle_ns, idle_cpu_ns;
 } run_t;

@@ -325,7 +325,7 @@ GMK_TEST(alloc_block_foreign_and_interior_frees_ignored)
 }
 
 /* AL-11. The end of each class's span, where a last piece may be no whole object. */
-GMK_TEST(alloc_block_free_at_every_granule_of_a_fresh_arena_refused)
+GMK_TEST(alloc_block_free_at_every_place_of_a_fresh_arena_refused)
 {
     uint64_t n = 0;
 

@@ -79,9 +79,36 @@ GMK_TEST(alloc_slab_span_of_an_address_is_exact)
                 wrong += gmki_span_of((i + 1) * span - slack - GMK_BLOCK_MIN, recip) != i;
             }
             wrong += gmki_span_of(GMKI_SPAN_SLAB * span, recip) < GMKI_SPAN_SLAB;
+            wrong += gmki_span_of(GMKI_SPAN_SLAB * span + arena * GMK_ARENA_TASK_PCT / 100 - 1,
+                                  recip) < GMKI_SPAN_SLAB;
         }
     }
     gmk_test_assert_eq(wrong, 0);
+}
+
+/* A reader may see one counter of a cache before a step of its owner and another after it. */
+GMK_TEST(alloc_slab_stats_beside_a_step_stay_within_the_arena)
+{
+    gmki_bin_t *b;
+    gmk_alloc_stats_t s;
+    void *p;
+
+    GMK_REQUIRE(env_begin(&env, MIB, 1));
+    p = gmki_alloc(&env.cache[0], 64);
+    GMK_REQUIRE(p != NULL);
+    b = &env.cache[0].bin[env_class(&env, p)];
+    gmk_count_add(&b->word, 64); /* the batch that it gives away is still on its stack */
+    s = env_stats(&env, GMK_ALLOC_TASK_SLAB);
+    gmk_test_assert_eq(s.bytes_free, s.bytes_total);
+    gmk_test_assert_le(gmki_mem_frag(&env.m), 1000);
+    gmk_count_add(&b->word, (uint64_t)-64);
+    gmk_count_add(&b->n_moved, b->n_objs); /* or has come already */
+    gmk_test_assert_eq(env_stats(&env, GMK_ALLOC_TASK_SLAB).bytes_free, 0);
+    gmk_count_add(&b->n_moved, 0 - b->n_objs);
+    s = env_stats(&env, GMK_ALLOC_TASK_SLAB);
+    gmk_test_assert_eq(s.bytes_free, s.bytes_total - 64);
+    gmki_free(&env.cache[0], p);
+    env_end(&env);
 }
 
 GMK_TEST(alloc_slab_stats_bad_arguments_refused)

@@ -10,7 +10,6 @@ enum { LEAF = 1, GATE, CALLER, SILENT = 9 };
 
 typedef struct load {
     gmk_a32_t runs, open, entered, wrong, flags;
-    gmk_a32_t n_seqs;
     gmk_a32_t *seqs; /* by meta0 */
     gmk_a32_t *seen;
 } load_t;

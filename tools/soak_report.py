@@ -14,10 +14,10 @@ import os
 import re
 import sys
 
-RUNS = ('sim', 'tsan', 'asan', 'resident', 'mixed')
+RUNS = ('sim', 'tsan', 'asan', 'fuzz', 'resident', 'mixed')
 CLOSING = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', re.M)
 FIGURES = re.compile(r'^(?:(?:storm|channel storm)(?:, sim)?: .*|emissions .*|drained .*'
-                     r'|resident: .*|mixed: .*)$', re.M)
+                     r'|\[PASS\] fuzz_.*|resident: .*|mixed: .*)$', re.M)
 BEGINS = re.compile(r': \d+ s from seed')  # says what will be, not what was
 
 
@@ -38,7 +38,7 @@ def row(where, name):
     closing = CLOSING.findall(log)
     p, f, s = map(int, closing[-1]) if closing else (0, 1, 0)
     good = f == 0 and p > 0 and took.endswith('status 0')
-    figures = '; '.join(x for x in FIGURES.findall(log) if not BEGINS.search(x))
+    figures = '; '.join(x.removeprefix('[PASS] ') for x in FIGURES.findall(log) if not BEGINS.search(x))
     said = f'{p} passed, {f} failed, {s} skipped'
     return f"| `{command}` | {took.split(',')[0]} | {said} | {figures} |", good
 

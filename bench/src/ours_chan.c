@@ -198,7 +198,7 @@ static void boot(gmk_module_t **modules, uint32_t n)
     must(rc == GMK_OK, "boot");
 }
 
-/* Deliveries: of the channels that ingest fills; and one call of ingest a lot. */
+/* The checksums have counted; the books must balance too. */
 static void halt(gmk_host_t *h)
 {
     gmk_audit_report_t r;

@@ -220,6 +220,13 @@ int gmki_pool_add(gmk_alloc_t *m, void *base, size_t bytes, gmki_pool_free_fn fn
 
 /* Statistics. ------------------------------------------------------------------- */
 
+/* Bytes or objects that callers hold, of counters that may move while they are read: one
+ * may be seen after a step and the other before it. */
+static uint64_t within(uint64_t n, uint64_t most)
+{
+    return (int64_t)n < 0 ? 0 : gmk_min64(n, most);
+}
+
 static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_alloc_stats_t *out)
 {
     uint64_t carved = 0;
@@ -254,7 +261,7 @@ static void stats_objects(const gmk_alloc_t *m, enum gmk_alloc_kind kind, gmk_al
         }
         peaks += gmk_count_get(&c->kind[kind].peak);
     }
-    out->bytes_free = out->bytes_total - live;
+    out->bytes_free = out->bytes_total - within(live, out->bytes_total);
     out->bytes_high_water = gmk_min64(peaks, carved);
 }
 
@@ -303,7 +310,7 @@ static uint64_t class_live(const gmk_alloc_t *m, uint32_t class)
         if (c != NULL)
             n += gmk_count_get(&c->bin[class].n_moved) - gmki_bin_held(&c->bin[class]);
     }
-    return gmk_min64(n, m->classes[class].n_objs); /* a moving value may look negative */
+    return within(n, m->classes[class].n_objs);
 }
 
 uint32_t gmki_mem_frag(const gmk_alloc_t *m)

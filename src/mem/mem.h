@@ -173,8 +173,9 @@ void *gmki_alloc(gmki_cache_t *c, uint32_t size);
 
 /* Gives memory of any cache back. Null is harmless. Foreign, interior and free
  * pointers are counted, traced and ignored (panic in DEBUG). Two frees of one object
- * at the same instant may both pass here; the copy is then found before the object
- * is handed out again. threads: c's owner. cost: as gmki_alloc. */
+ * at the same instant may both pass here; the copy is then found before the object is
+ * handed out again, unless two caches take both copies at one instant too. threads: c's
+ * owner. cost: as gmki_alloc. */
 GMK_FN void gmki_free(gmki_cache_t *c, void *p);
 
 /* The same; returns false if p was bad. */

@@ -194,7 +194,11 @@ def run_plant(name):
         print(f"[FAIL] plant_{name}: survived {fields['runs']} runs of fuzz_{target}")
         return False
     seen = re.search(r'.*(?:broken:|gave -?\d|runtime error|ERROR: ).*', text)
-    print(f"[PASS] plant_{name}: {seen.group(0).strip() if seen else 'found'}", flush=True)
+    if not seen:
+        print(f'[FAIL] plant_{name}: the program ended without naming what it found')
+        story(target, text)
+        return False
+    print(f'[PASS] plant_{name}: {seen.group(0).strip()}', flush=True)
     return True
 
 

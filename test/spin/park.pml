@@ -10,40 +10,11 @@
 #ifndef W
 #define W 2
 #endif
+#include "idle.inc"
 
 byte published;            /* in queues that everybody sees */
 byte begun, inside; /* inside: producers between publishing and the end of their call */
-byte mask, searching, checking; /* the idle word: changed together */
-byte wakes[W];             /* of the park words */
 bool at_rest; /* somebody saw the full mask and nothing else, though work was there */
-
-/* gmki_wake_one: read the word; while somebody is parked and nobody searches, take his
- * bit as one that searches and wake him. */
-inline wake_one(m, s, c, w, won)
-{
-    atomic { m = mask; s = searching; c = checking }
-    do
-    :: m != 0 && s == 0 ->
-        w = 0;
-        do
-        :: (m >> w & 1) == 0 -> w++
-        :: else -> break
-        od;
-        atomic {
-            won = (mask == m && searching == s && checking == c);
-            if
-            :: won -> mask = mask & ~(1 << w); searching++
-            :: else -> m = mask; s = searching; c = checking
-            fi
-        }
-        if
-        :: won -> wakes[w]++; break
-        :: else
-        fi
-    :: else -> break
-    od;
-    atomic { m = 0; s = 0; c = 0; w = 0; won = false } /* fewer states */
-}
 
 proctype producer()
 {
