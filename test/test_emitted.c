@@ -166,9 +166,11 @@ static void release(void)
     env_idle(&env);
 }
 
-/* Timers that come due together and find no room anywhere. */
-static void provoke_no_memory(void)
+/* Timers that come due together and find no room anywhere: they wait for it. */
+static void timers_without_room(void)
 {
+    uint64_t dead = env_metric(&env, GMK_METRIC_TASKS_DEAD);
+    uint64_t fired = env_metric(&env, GMK_METRIC_TIMERS_FIRED);
     gmk_task_t t = env_msg(T_FINE, 0, 0);
 
     for (uint32_t i = 0; i < 200; i++)
@@ -177,6 +179,8 @@ static void provoke_no_memory(void)
     hog(true);
     gmk_tick_advance(&env.kernel);
     env_idle(&env);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_TIMERS_FIRED), fired + 200);
+    gmk_test_assert_eq(env_metric(&env, GMK_METRIC_TASKS_DEAD), dead);
     hog(false);
 }
 
@@ -242,10 +246,13 @@ GMK_TEST(emitted_every_reason_reaches_a_subscriber)
     for (uint32_t i = 0; i < GMK_POISON_RATE + 2; i++)
         run(T_BAD, 0);
     provoke_yield_overflow();
-    provoke_no_memory();
+    timers_without_room();
     provoke_channel_losses();
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(all); i++) {
-        bool expected = all[i].number != GMK_ERR_CRASHED || GUARD_WORKS;
+        /* Without memory, only a task sent to a worker whose inbox is full can be lost, in the
+         * moment between two of a spill's blocks: no test gets there. */
+        bool expected =
+            all[i].number != GMK_ERR_NOMEM && (all[i].number != GMK_ERR_CRASHED || GUARD_WORKS);
 
         gmk_test_assert_named((watch.by_reason[all[i].number] != 0) == expected, all[i].name);
     }

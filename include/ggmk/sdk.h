@@ -9,7 +9,8 @@
 GMK_EXTERN_C_BEGIN
 
 /* Opens a channel and fixes its message type. returns: as gmk_chan_open, and
- * GMK_CHAN_TYPE_MISMATCH. source: SDK-9. */
+ * GMK_CHAN_TYPE_MISMATCH; GMK_CHAN_CLOSED: somebody has closed it again meanwhile. source:
+ * SDK-9. */
 GMK_NODISCARD int gmk_sdk_chan_open(gmk_ctx_t *ctx, const char *name, uint32_t mode,
                                     uint32_t msg_type);
 

@@ -59,7 +59,6 @@ static int core_init(gmki_kernel_t *k, gmki_handle_t *h, gmk_module_t **mods, ui
         return refuse(h, rc, "no memory for the arena: lower cfg.arena_size");
     c->sched.owner = c;
     c->sched.lose = gmki_lose;
-    c->sched.give_up = gmki_give_up;
     c->sched.tell_ticks = gmki_ticks_tell;
     c->sched.hosts_inside = gmki_hosts_inside;
     c->sched.return_message = gmki_return_message;

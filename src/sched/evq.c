@@ -47,23 +47,30 @@ static void mirror(gmki_evq_t *q)
     gmk_store_rel(&q->next_tick, t != NULL ? t->due : GMKI_NEVER, GMK_DEV); /* sync: evq.next */
 }
 
-bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick, bool *earliest)
+/* pre: the lock is held, and a cell is free. returns: it is the first of its heap. */
+static bool insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick)
 {
     gmk_heap_t *heap = is_tick ? &q->tick : &q->wall;
     gmk_heap_node_t *nodes = is_tick ? q->tick_nodes : q->wall_nodes;
-    bool ok = false;
+    uint32_t slot = q->free[--q->n_free];
+    uint64_t order = gmk_heap_order(GMK_PRIORITY(c->task.flags), q->inserted++);
+
+    gmk_cell_copy(&q->cells[slot], c);
+    if (!gmk_heap_push(heap, nodes, due, order, slot))
+        GMK_ASSERT(false, "a heap holds as many nodes as there are cells");
+    mirror(q);
+    return gmk_heap_peek(heap, nodes)->value == slot;
+}
+
+bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_tick, bool *earliest)
+{
+    bool ok;
 
     gmk_hal_lock_acquire(&q->lock);
-    if (q->n_free != 0) {
-        uint32_t slot = q->free[--q->n_free];
-        uint64_t order = gmk_heap_order(GMK_PRIORITY(c->task.flags), q->inserted++);
-
-        q->least_free = gmk_min32(q->least_free, q->n_free);
-        gmk_cell_copy(&q->cells[slot], c);
-        ok = gmk_heap_push(heap, nodes, due, order, slot);
-        GMK_ASSERT(ok, "a heap holds as many nodes as there are cells");
-        *earliest = gmk_heap_peek(heap, nodes)->value == slot;
-        mirror(q);
+    ok = q->n_free > q->n_kept;
+    if (ok) {
+        *earliest = insert(q, c, due, is_tick);
+        q->least_free = gmk_min32(q->least_free, q->n_free - q->n_kept);
     }
     gmk_hal_lock_release(&q->lock);
     return ok;
@@ -97,6 +104,28 @@ uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_ce
     mirror(q);
     gmk_hal_lock_release(&q->lock);
     return k;
+}
+
+uint32_t gmki_evq_begin(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out, uint32_t n)
+{
+    uint32_t k;
+
+    gmk_hal_lock_acquire(&q->lock);
+    k = take_heap(q, false, now_ns, out, n);
+    k += take_heap(q, true, tick, out + k, n - k);
+    q->n_kept += k;
+    mirror(q);
+    gmk_hal_lock_release(&q->lock);
+    return k;
+}
+
+void gmki_evq_end(gmki_evq_t *q, uint32_t taken, const gmk_cell_t *back, uint32_t n, uint64_t due)
+{
+    gmk_hal_lock_acquire(&q->lock);
+    q->n_kept -= taken;
+    for (uint32_t i = 0; i < n; i++)
+        insert(q, &back[i], due, false);
+    gmk_hal_lock_release(&q->lock);
 }
 
 uint32_t gmki_evq_count(gmki_evq_t *q)

@@ -267,24 +267,29 @@ uint32_t gmki_steal(gmki_agent_t *a)
     return 0;
 }
 
-/* A due event found no queue with room, and no memory: it stays an event, whose place it has
- * just left, until there is some. returns: false: that is another's by now, and it is lost. */
-static bool put_off(gmki_agent_t *a, const gmk_cell_t *c, uint64_t now_ns, bool *full)
+/* Gives n due events to their queues. What finds no room anywhere, and no memory, is moved to the
+ * front of ev: it stays an event. returns: how many those are. */
+static uint32_t fire_all(gmki_agent_t *a, gmk_cell_t *ev, uint32_t n)
 {
-    bool earliest;
+    gmk_sched_t *s = a->sched;
+    uint32_t back = 0;
 
-    *full = true;
-    if (gmki_evq_insert(&a->sched->evq, c, now_ns, false, &earliest))
-        return true;
-    a->sched->give_up(a, c);
-    return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (ev[i].sub != 0 && s->is_serial(s, ev[i].sub)) {
+            s->return_message(a, &ev[i]);
+        } else if (!gmki_place(a, &ev[i])) {
+            ev[back++] = ev[i];
+            continue;
+        }
+        gmki_count(&a->obs, ev[i].task.tenant, GMK_METRIC_TIMERS_FIRED, 1);
+    }
+    return back;
 }
 
 uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
 {
     gmk_sched_t *s = a->sched;
     uint32_t fired = 0;
-    bool full = false;
 
     if (GMK_UNLIKELY(gmki_ticks_due(s, now_ns)))
         s->begin_ticks(a);
@@ -294,18 +299,15 @@ uint32_t gmki_fire(gmki_agent_t *a, uint64_t now_ns)
         gmk_cell_t due[16];
         uint64_t tick = gmki_tick(s, now_ns);
         uint32_t most = gmk_min32(GMK_ARRAY_LEN(due), GMK_EVQ_DRAIN_LIMIT - fired);
-        uint32_t n = gmki_evq_take_due(&s->evq, now_ns, tick, due, most);
+        uint32_t n = gmki_evq_begin(&s->evq, now_ns, tick, due, most);
+        uint32_t back;
 
         a->ctx.tick = (uint32_t)tick; /* what is due runs at no earlier tick here */
-        for (uint32_t i = 0; i < n; i++) {
-            if (due[i].sub != 0 && s->is_serial(s, due[i].sub))
-                s->return_message(a, &due[i]);
-            else if (!gmki_place(a, &due[i]) && put_off(a, &due[i], now_ns, &full))
-                continue;
-            gmki_count(&a->obs, due[i].task.tenant, GMK_METRIC_TIMERS_FIRED, 1);
-        }
-        fired += n;
-        if (n == 0 || full)
+        back = fire_all(a, due, n);
+        if (n != 0)
+            gmki_evq_end(&s->evq, n, due, back, now_ns);
+        fired += n - back;
+        if (n == 0 || back != 0)
             break;
     }
     return fired;

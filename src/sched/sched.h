@@ -90,7 +90,8 @@ typedef struct gmki_evq {
     gmk_cell_t *cells; /* of both heaps */
     uint32_t *free;    /* stack of unused cells */
     uint32_t n_free;
-    uint32_t least_free; /* n_free's low-water mark */
+    uint32_t n_kept;     /* free ones that belong to events being fired: they may come back */
+    uint32_t least_free; /* low-water mark of the others */
     uint32_t cap;
     uint64_t inserted;
     gmk_a64_t next_wall; /* earliest due time, GMKI_NEVER if none */
@@ -113,7 +114,6 @@ struct gmk_sched {
     /* Up-calls, registered by the floors above. */
     void (*return_message)(gmki_agent_t *a, const gmk_cell_t *c);        /* a due mailbox message */
     void (*lose)(gmki_agent_t *a, const gmk_cell_t *c, uint32_t reason); /* dead-letters */
-    void (*give_up)(gmki_agent_t *a, const gmk_cell_t *c); /* the same: no memory to go on */
     bool (*is_serial)(const gmk_sched_t *s, uint16_t sub);
     bool (*hosts_inside)(const gmk_sched_t *s, const gmki_agent_t *me); /* attached threads */
     void (*begin_ticks)(gmki_agent_t *a); /* deterministic ones that are due */
@@ -276,6 +276,10 @@ bool gmki_evq_insert(gmki_evq_t *q, const gmk_cell_t *c, uint64_t due, bool is_t
                      bool *earliest);
 uint32_t gmki_evq_count(gmki_evq_t *q);
 uint32_t gmki_evq_high(gmki_evq_t *q);
+/* As gmki_evq_take_due, but the places stay those of the events taken until gmki_evq_end, which
+ * puts n of those taken back, due by the clock at `due`. */
+uint32_t gmki_evq_begin(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out, uint32_t n);
+void gmki_evq_end(gmki_evq_t *q, uint32_t taken, const gmk_cell_t *back, uint32_t n, uint64_t due);
 uint32_t gmki_evq_take_due(gmki_evq_t *q, uint64_t now_ns, uint64_t tick, gmk_cell_t *out,
                            uint32_t n);
 bool gmki_evq_any(gmki_evq_t *q, gmk_cell_t *out);
