@@ -128,6 +128,8 @@ GMK_NODISCARD int gmk_submit_at_tick(gmk_kernel_t *k, gmk_task_t *t, uint32_t ti
 /* Moves the logical tick forward by one and wakes what is due. Without
  * GMK_BOOT_MANUAL_TICKS the clock moves it too, once a millisecond. threads: any. */
 void gmk_tick_advance(gmk_kernel_t *k);
+/* The logical tick; 0 of a kernel that does not run. threads: any, handlers too; from outside
+ * not beside halt, which may free what it reads. */
 uint32_t gmk_tick_now(const gmk_kernel_t *k);
 
 /* Waits until nothing can run: all workers parked and no timer due, at most timeout_ns.

@@ -546,6 +546,12 @@ static int on_fini(gmk_ctx_t *ctx)
 /* Calls on the kernel, from outside. -------------------------------------------------------------
  */
 
+/* The second thread, which has no context, runs beside the halt: it may not ask. */
+static uint32_t tick_now(const world_t *w, const gmk_ctx_t *ctx)
+{
+    return ctx != NULL ? gmk_tick_now(w->k) : 0;
+}
+
 static void do_submit(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
 {
     uint8_t how = take8(b);
@@ -572,7 +578,7 @@ static void do_submit(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
         break;
     case 5:
         rc = HEARD(gmk_submit_at_tick(w->k, t,
-                                      how < 224 ? gmk_tick_now(w->k) + (how >> 3 & 3) : take32(b)),
+                                      how < 224 ? tick_now(w, ctx) + (how >> 3 & 3) : take32(b)),
                    OUTSIDE_CODES) == GMK_OK;
         break;
     default:
