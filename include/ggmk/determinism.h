@@ -46,6 +46,7 @@ uint64_t gmk_trace_hash(const gmk_kernel_t *k);
  * by calls of fn, one at a time, on whatever thread brings the input: fn must be short
  * and must not call the kernel. The trace hash begins anew. What the modules and channels
  * hold from earlier work is not recorded: where that is something, a replay wants it, too.
+ * A task's payload is written with it: its payload_len bytes must be there to be read.
  * returns: GMK_OK; GMK_E_BUSY (a recording is on, or deterministic work is pending: wait
  * for its ticks first); GMK_E_RECORD (fn refused the header); GMK_E_INVALID;
  * GMK_E_HALTING.

@@ -43,6 +43,7 @@ struct world {
     sink_t sinks[MAX_SINKS];
     gmk_host_t host[MAX_HOSTS];
     gmk_ctx_t *ctx[MAX_HOSTS];
+    bool recorded; /* a recording was begun */
     bytes_t aside; /* the second thread's */
     draft_t d;
 };
@@ -119,6 +120,8 @@ static gmk_task_t take_task(world_t *w, gmk_ctx_t *ctx, bytes_t *b, void **owned
         t.yield_count = t._pad = take16(b);
         t.payload_ptr = take64(b);
         t.payload_len = take8(b);
+        if (w->recorded) /* a recording reads it */
+            t.payload_len = 0;
         if (take8(b) == 0xff) {
             t.flags |= GMK_TF_PAYLOAD_RC;
             t.payload_ptr = take8(b) & 1 ? (uintptr_t)&t : t.payload_ptr;
@@ -735,6 +738,7 @@ static void do_record(world_t *w, bytes_t *b)
 
     if (take8(b) & 1) {
         written = 0;
+        w->recorded = true;
         HEARD(gmk_record_start(w->k, no_tape, &written),
               C(GMK_OK) | C(GMK_E_BUSY) | C(GMK_E_RECORD) | C(GMK_E_INVALID));
     } else {
