@@ -263,7 +263,8 @@ static void do_open(world_t *w, gmk_ctx_t *ctx, bytes_t *b)
     else if (how & 128)
         note_id(w, HEARD_N(gmk_chan_open(ctx, name, o.mode, o.slots), codes));
     else
-        note_id(w, HEARD_N(gmk_sdk_chan_open(ctx, name, o.mode, o.msg_type), codes));
+        note_id(w, HEARD_N(gmk_sdk_chan_open(ctx, name, o.mode, o.msg_type),
+                           codes | C(GMK_CHAN_CLOSED)));
 }
 
 static int on_any(gmk_ctx_t *ctx);
