@@ -253,6 +253,8 @@ static __attribute__((unused)) int boot(gmk_kernel_t *k, draft_t *d)
     FUZZ_CHECK((gmk_boot_error(k)[0] == '\0') == (rc == GMK_OK));
     FUZZ_CHECK(rc == GMK_OK || gmk_boot_warnings(k)[0] == '\0');
     FUZZ_CHECK(strlen(gmk_boot_warnings(k)) < 1u << 20);
+    if (d->cfg.n_workers == 0) /* what it has then */
+        d->cfg.n_workers = GMK_DEFAULT_WORKERS;
     return rc;
 }
 
