@@ -5,7 +5,9 @@
 .DEFAULT_GOAL := lib
 include mk/config.mk
 include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk examples/*/rules.mk)
+include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk drivers/*/rules.mk)
 include mk/build.mk
+include mk/kernel.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk)
