@@ -10,7 +10,7 @@
 #ifndef MODULES_DISK_BLK_H
 #define MODULES_DISK_BLK_H
 
-#include "ggmk/base/atomic.h"
+#include "ggmk/hal.h"
 
 #define BLK_SECTOR 512u
 #define BLK_BUF_ALIGN 4u             /* of every buffer */
@@ -78,8 +78,8 @@ typedef struct blk_ops {
      * Interrupts are off when it returns. Sets d->due_ns. threads: owner. */
     uint32_t (*poll)(blk_dev_t *d, uint32_t max);
 
-    /* Before the owner sleeps: has the device interrupt at its next answer, which then calls
-     * d->wake. returns: false when an answer is there already, so poll instead.
+    /* Before the owner sleeps: has the device interrupt at its next answer, which then wakes
+     * d->park. returns: false when an answer is there already, so poll instead.
      * threads: owner. */
     bool (*arm)(blk_dev_t *d);
 
@@ -99,7 +99,7 @@ struct blk_dev {
     uint32_t max_sectors; /* of one request */
     bool read_only;
     bool can_flush;    /* else a flush ends at once with BLK_OK: there is no cache */
-    bool has_irq;      /* else nobody calls wake, and the owner must poll */
+    bool has_irq;      /* else nothing wakes d->park, and the owner must poll */
     gmk_a32_t broken;  /* not 0: every request ends with BLK_E_BROKEN */
     gmk_a32_t owned;   /* see blk_claim */
     uint32_t inflight; /* requests taken and not yet done */
@@ -121,11 +121,27 @@ void blk_release(blk_dev_t *d);
  * returns: its status, BLK_E_BUSY. threads: any but handlers. blocks: spins. */
 int blk_sync(blk_dev_t *d, enum blk_op op, uint64_t sector, uint32_t n_sectors, void *buf);
 
+/* For drivers and models: sets what is the same for all: nothing is due, nobody waits.
+ * The rest of *d is filled by the caller, before or after. */
+void blk_setup(blk_dev_t *d, const blk_ops_t *ops);
+
+/* For drivers and models: counts an interrupt and wakes the owner. threads: interrupts too. */
+void blk_irq(blk_dev_t *d);
+
 /* For drivers and models: whether d may carry r out. returns: BLK_OK, or the status to end
  * it with: BLK_E_INVALID, BLK_E_RANGE, BLK_E_READ_ONLY, BLK_E_BROKEN. */
 int blk_check(const blk_dev_t *d, const blk_req_t *r);
 
-/* For drivers and models: counts the status of r and calls its done. */
+/* For drivers and models: takes r into the books; counts its status and calls its done. */
+void blk_begin(blk_dev_t *d, blk_req_t *r);
 void blk_finish(blk_dev_t *d, blk_req_t *r, int status);
+
+/* For drivers and models: requests in order, by r->next; zeroed it is empty. */
+typedef struct blk_list {
+    blk_req_t *head, *tail;
+} blk_list_t;
+
+void blk_list_add(blk_list_t *l, blk_req_t *r);
+blk_req_t *blk_list_take(blk_list_t *l); /* null: empty */
 
 #endif
