@@ -99,16 +99,14 @@ struct blk_dev {
     uint32_t max_sectors; /* of one request */
     bool read_only;
     bool can_flush;    /* else a flush ends at once with BLK_OK: there is no cache */
-    bool has_irq;      /* else nothing wakes d->park, and the owner must poll */
+    bool has_irq;      /* else no interrupt wakes d->park: poll */
     gmk_a32_t broken;  /* not 0: every request ends with BLK_E_BROKEN */
     gmk_a32_t owned;   /* see blk_claim */
     uint32_t inflight; /* requests taken and not yet done */
     /* When poll must be called again even if no interrupt comes: the next deadline.
      * BLK_NEVER: not before the next submit. */
     uint64_t due_ns;
-    void (*wake)(
-        void *arg); /* from interrupts; set by the owner before it first arms, may be null */
-    void *wake_arg;
+    gmk_hal_park_t park; /* the owner sleeps here; blk_irq wakes it, others may too */
     blk_stats_t stats;
 };
 
