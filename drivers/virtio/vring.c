@@ -173,12 +173,13 @@ int vring_take(vring_t *r, vring_used_t *out)
     return 1;
 }
 
-/* With event indices the device interrupts when it passes the one named: name one that it
- * has passed, and do so again as often as the ring is emptied, long before it comes round. */
+/* With event indices the device interrupts when it passes the one named: name one far ahead,
+ * and do so as often as the ring is emptied, long before it comes there. (One just behind
+ * would do for a device that looks at once; QEMU's I/O threads look after a batch.) */
 void vring_quiet(vring_t *r)
 {
     if (r->event_idx)
-        gmk_store_rel(used_event(r), (uint16_t)(r->last_used - 1), GMK_SYS);
+        gmk_store_rel(used_event(r), (uint16_t)(r->last_used + 0x7fff), GMK_SYS);
     else if (!r->quiet)
         gmk_store_rel(&r->avail->flags, (uint16_t)AVAIL_NO_INTERRUPT, GMK_SYS);
     r->quiet = true;
