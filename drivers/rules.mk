@@ -7,3 +7,10 @@ INCLUDES_sim += -I.
 HOSTED_DRIVER_SRCS := $(DISK_SRCS) $(wildcard drivers/*.c drivers/pci/*.c drivers/virtio/*.c)
 
 $(B)/linux/bin/hosted_pci $(B)/linux/bin/hosted_virtio: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS))
+
+$(B)/linux/libgmk_drivers.a: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# The archive is for planted bugs, whose file must come before the sound one.
+$(B)/linux/fuzz/fuzz_virtio: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS)) \
+                             | $(B)/linux/libgmk_drivers.a

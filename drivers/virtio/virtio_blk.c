@@ -7,11 +7,11 @@
  * places at each reset (a generation), so that what a device still writes into the old ones is
  * seen, counted, and confused with no later request.
  * Source: SPEC BM-36, BM-37; Virtual I/O Device 1.2 sections 2.7, 5.2. */
-#include "virtio_blk.h"
+#include "drivers/virtio/virtio_blk.h"
 
 #include "drivers/drivers.h"
 
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 #define F_SIZE_MAX ((uint64_t)1 << 1)
 #define F_SEG_MAX ((uint64_t)1 << 2)
