@@ -16,7 +16,7 @@ void gmk_hal_lock_acquire(gmk_hal_lock_t *l)
     uint32_t ticket;
 
     x86_hold();
-    ticket = gmk_add_rlx(&l->next, 1, GMK_DEV); /* relaxed: a place in the line */
+    ticket = gmk_add_rlx(&l->next, 1, GMK_DEV);          /* relaxed: a place in the line */
     while (gmk_load_acq(&l->serving, GMK_DEV) != ticket) /* sync: x86.hal_lock */
         x86_relax();
 }

@@ -18,18 +18,18 @@ typedef struct boot_range {
 } boot_range_t;
 
 typedef struct boot_info {
-    uint64_t hhdm;                       /* physical address 0 is at this virtual one */
-    uint64_t kernel_phys, kernel_virt;   /* where the image lies */
-    uint64_t rsdp;                       /* physical; 0: none */
-    const uint8_t *file;                 /* the image's file, for its symbols; null: none */
+    uint64_t hhdm;                     /* physical address 0 is at this virtual one */
+    uint64_t kernel_phys, kernel_virt; /* where the image lies */
+    uint64_t rsdp;                     /* physical; 0: none */
+    const uint8_t *file;               /* the image's file, for its symbols; null: none */
     uint64_t file_bytes;
     uint32_t n_ranges;
     boot_range_t ranges[BOOT_MAX_RANGES]; /* by base */
     uint32_t n_cpus;
-    uint32_t apic_id[X86_MAX_CPUS];      /* the BSP's first */
-    void *cpu[X86_MAX_CPUS];             /* the loader's record of each; null for the BSP */
-    char command[BOOT_COMMAND_BYTES];    /* command line */
-    char loader[64];                     /* its name and version */
+    uint32_t apic_id[X86_MAX_CPUS];   /* the BSP's first */
+    void *cpu[X86_MAX_CPUS];          /* the loader's record of each; null for the BSP */
+    char command[BOOT_COMMAND_BYTES]; /* command line */
+    char loader[64];                  /* its name and version */
 } boot_info_t;
 
 extern boot_info_t boot_info;

@@ -201,8 +201,8 @@ static void start_clock(void)
     clock_get_report(&r);
     kprintf("boot: lapic: %s, id %u; timer %u ticks a ms\n", lapic_is_x2() ? "x2APIC" : "xAPIC",
             lapic_id(), lapic_get_ticks_per_ms());
-    kprintf("boot: clock: TSC %lu kHz by PIT, %lu kHz by HPET (%ld ppm apart)%s\n",
-            r.pit_hz / 1000, r.hpet_hz / 1000, r.apart_ppm, r.invariant ? ", invariant" : "");
+    kprintf("boot: clock: TSC %lu kHz by PIT, %lu kHz by HPET (%ld ppm apart)%s\n", r.pit_hz / 1000,
+            r.hpet_hz / 1000, r.apart_ppm, r.invariant ? ", invariant" : "");
 }
 
 static void *main_thread(void *arg)

@@ -4,6 +4,7 @@
 #include "arch/x86_64/boot/boot.h"
 #include "arch/x86_64/serial/kprintf.h"
 #include "ggmk/ggmk.h"
+#include "ggmk/hal.h"
 
 GMK_HANDLER(on_echo)
 {

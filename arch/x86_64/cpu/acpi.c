@@ -42,8 +42,7 @@ static const uint8_t *map_table(uint64_t phys)
 /* RSDT or XSDT; *width is the size of its entries. */
 static const uint8_t *root(uint32_t *width)
 {
-    const uint8_t *rsdp =
-        boot_info.rsdp != 0 ? map_firmware(boot_info.rsdp, HEADER) : NULL;
+    const uint8_t *rsdp = boot_info.rsdp != 0 ? map_firmware(boot_info.rsdp, HEADER) : NULL;
     const uint8_t *table = NULL;
 
     if (rsdp == NULL || memcmp(rsdp, "RSD PTR ", 8) != 0 || !sums_up(rsdp, 20))

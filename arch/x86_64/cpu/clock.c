@@ -163,8 +163,8 @@ void clock_init(void)
     if (hz == 0 || apic_hz < 1000)
         PANIC("neither PIT nor HPET counts: there is nothing to measure time by");
     if (report.pit_hz != 0 && report.hpet_hz != 0)
-        report.apart_ppm = ((int64_t)report.hpet_hz - (int64_t)report.pit_hz) * 1000000 /
-                           (int64_t)report.pit_hz;
+        report.apart_ppm =
+            ((int64_t)report.hpet_hz - (int64_t)report.pit_hz) * 1000000 / (int64_t)report.pit_hz;
     report.invariant =
         x86_cpuid(0x80000000u).a >= 0x80000007u && (x86_cpuid(0x80000007u).d & 1u << 8) != 0;
     lapic_set_ticks_per_ms((uint32_t)(apic_hz / 1000));

@@ -56,8 +56,8 @@ static void fill(x86_tables_t *t)
     t->gdt[2] = DATA_64;
     t->gdt[3] = USER_CODE;
     t->gdt[4] = USER_DATA;
-    t->gdt[5] = (sizeof(tss_t) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
-                (base >> 24 & 0xff) << 56;
+    t->gdt[5] =
+        (sizeof(tss_t) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     t->gdt[6] = base >> 32;
     t->tss.io_map = sizeof(tss_t);
 }

@@ -36,7 +36,7 @@ void x86_trap(x86_frame_t *f); /* called by idt_stubs.S */
 
 static gate_t idt[N_VECTORS];
 static handler_t handlers[N_VECTORS];
-static uint8_t reported[N_VECTORS];
+static gmk_a32_t reported[N_VECTORS / 32];
 static gmk_a64_t n_unhandled;
 static x86_lock_t lock;
 static gmk_a64_t shutdown_at; /* milliseconds; 0: none */
@@ -107,7 +107,10 @@ void x86_irq_free(int vector)
     x86_unlock_irq(&lock, flags);
 }
 
-uint64_t x86_irq_unhandled(void) { return gmk_load_rlx(&n_unhandled, GMK_DEV); /* relaxed: a statistic */ }
+uint64_t x86_irq_unhandled(void)
+{
+    return gmk_load_rlx(&n_unhandled, GMK_DEV); /* relaxed: a statistic */
+}
 uint64_t idt_get_timer_count(void) { return clock_now_ns() / 1000000; }
 
 void idt_set_shutdown_timer(uint32_t ticks, gmk_a32_t *running)
@@ -131,7 +134,7 @@ static void check_shutdown(void)
         x86_timer_within((at - now) * 1000000);
         return;
     }
-    gmk_store_rlx(&shutdown_at, 0, GMK_DEV);     /* relaxed: of this processor */
+    gmk_store_rlx(&shutdown_at, 0, GMK_DEV);  /* relaxed: of this processor */
     gmk_store_rel(shutdown_flag, 0, GMK_DEV); /* sync: x86.shutdown */
 }
 
@@ -202,8 +205,10 @@ static void exception(x86_frame_t *f)
 
 static void unhandled(uint32_t vector)
 {
+    uint32_t bit = 1u << vector % 32;
+
     gmk_add_rlx(&n_unhandled, 1, GMK_DEV); /* relaxed: a statistic */
-    if (__atomic_exchange_n(&reported[vector], 1, __ATOMIC_RELAXED) == 0)
+    if ((gmk_or_rlx(&reported[vector / 32], bit, GMK_DEV) & bit) == 0) /* relaxed: once is enough */
         kprintf("interrupt: vector %u came and nobody waits for it: counted, ignored\n", vector);
 }
 

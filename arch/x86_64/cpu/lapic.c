@@ -69,8 +69,7 @@ void lapic_init(void)
 {
     if (!x2 && memory == NULL)
         find();
-    x86_wrmsr(X86_MSR_APIC_BASE,
-              x86_rdmsr(X86_MSR_APIC_BASE) | BASE_ON | (x2 ? BASE_X2 : 0));
+    x86_wrmsr(X86_MSR_APIC_BASE, x86_rdmsr(X86_MSR_APIC_BASE) | BASE_ON | (x2 ? BASE_X2 : 0));
     set(PRIORITY, 0);
     set(TIMER, MASKED);
     set(LINT0, x86_cpu_self()->index == 0 ? EXTERNAL : MASKED); /* the PIC's lines */

@@ -30,7 +30,8 @@ static inline uint64_t x86_lock_irq(x86_lock_t *l)
 static inline void x86_unlock_irq(x86_lock_t *l, uint64_t flags)
 {
     /* relaxed: only the holder writes it */
-    gmk_store_rel(&l->serving, gmk_load_rlx(&l->serving, GMK_DEV) + 1, GMK_DEV); /* sync: x86.lock */
+    gmk_store_rel(&l->serving, gmk_load_rlx(&l->serving, GMK_DEV) + 1,
+                  GMK_DEV); /* sync: x86.lock */
     x86_irq_restore(flags);
 }
 

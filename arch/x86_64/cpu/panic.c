@@ -96,12 +96,28 @@ void panic(const char *file, int line, const char *format, ...)
     finish((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0));
 }
 
-static const char *const fault_names[32] = {
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-    "no coprocessor", "double fault", "coprocessor segment", "invalid TSS", "segment not present",
-    "stack segment", "general protection", "page fault", "reserved", "floating point",
-    "alignment check", "machine check", "vector floating point", "virtualization",
-    "control protection"};
+static const char *const fault_names[32] = {"divide error",
+                                            "debug",
+                                            "NMI",
+                                            "breakpoint",
+                                            "overflow",
+                                            "bound range",
+                                            "invalid opcode",
+                                            "no coprocessor",
+                                            "double fault",
+                                            "coprocessor segment",
+                                            "invalid TSS",
+                                            "segment not present",
+                                            "stack segment",
+                                            "general protection",
+                                            "page fault",
+                                            "reserved",
+                                            "floating point",
+                                            "alignment check",
+                                            "machine check",
+                                            "vector floating point",
+                                            "virtualization",
+                                            "control protection"};
 
 void panic_fault(const x86_frame_t *f, const char *what)
 {

@@ -54,9 +54,9 @@ int pic_route(uint32_t line, void (*fn)(void *), void *arg)
     if (i < OWNERS) {
         owners[line][i].arg = arg;
         owners[line][i].fn = fn;
-        masked &= (uint16_t)~(1u << line);
+        masked &= (uint16_t) ~(1u << line);
         if (line >= 8)
-            masked &= (uint16_t)~(1u << CASCADE);
+            masked &= (uint16_t) ~(1u << CASCADE);
         set_mask();
     }
     x86_unlock_irq(&lock, flags);

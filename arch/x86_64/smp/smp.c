@@ -74,8 +74,8 @@ static bool launch(uint32_t index)
     s->stack_top = (uintptr_t)stack + AP_STACK_BYTES;
     s->index = index;
     info->extra_argument = (uintptr_t)s;
-    __atomic_store_n((uint64_t *)(void *)&info->goto_address, (uintptr_t)smp_entry,
-                     __ATOMIC_RELEASE); /* the loader's loop reads it */
+    gmk_store_rel((gmk_a64_t *)(void *)&info->goto_address, (uintptr_t)smp_entry,
+                  GMK_DEV); /* sync: x86.goto */
     return true;
 }
 

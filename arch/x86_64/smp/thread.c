@@ -13,8 +13,8 @@
 #include "arch/x86_64/memory/vmm.h"
 #include "arch/x86_64/smp/runq.h"
 
-#define TURN_NS 2000000u         /* of one thread while others of its processor wait */
-#define RELAX_GAP_NS 20000u      /* calls of x86_relax this close belong together */
+#define TURN_NS 2000000u    /* of one thread while others of its processor wait */
+#define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
 #define RELAX_PATIENCE_NS 200000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
@@ -298,9 +298,9 @@ void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
     if (timeout_ns == 0)
         return;
     flags = x86_lock_irq(&b->lock);
-    gmk_add_sc(&b->n, 1, GMK_DEV);                     /* sync: x86.park */
-    if (gmk_load_acq(&p->word, GMK_DEV) != seen) {     /* sync: hal.park */
-        gmk_sub_rlx(&b->n, 1, GMK_DEV);                /* relaxed: under the lock */
+    gmk_add_sc(&b->n, 1, GMK_DEV);                 /* sync: x86.park */
+    if (gmk_load_acq(&p->word, GMK_DEV) != seen) { /* sync: hal.park */
+        gmk_sub_rlx(&b->n, 1, GMK_DEV);            /* relaxed: under the lock */
         x86_unlock_irq(&b->lock, flags);
         return;
     }
@@ -337,8 +337,8 @@ void x86_park_wake(gmk_hal_park_t *p)
 {
     bucket_t *b = bucket_of(p);
 
-    gmk_add_sc(&p->word, 1, GMK_DEV);           /* sync: hal.park */
-    if (gmk_load_acq(&b->n, GMK_DEV) != 0)      /* sync: x86.park */
+    gmk_add_sc(&p->word, 1, GMK_DEV);      /* sync: hal.park */
+    if (gmk_load_acq(&b->n, GMK_DEV) != 0) /* sync: x86.park */
         wake_parked(b, p);
 }
 
@@ -374,7 +374,7 @@ void x86_idle(void)
     }
 }
 
-void x86_thread_main(x86_thread_t *t); /* called by ctx_switch.S */
+void x86_thread_main(x86_thread_t *t)
 {
     after_switch();
     x86_sti();
@@ -403,7 +403,8 @@ int x86_thread_start(x86_thread_t **out, uint32_t cpu, void *(*fn)(void *), void
 {
     x86_thread_t *t;
 
-    if (cpu >= x86_n_cpus || gmk_load_acq(&x86_cpus[cpu].online, GMK_DEV) == 0) /* sync: x86.online */
+    if (cpu >= x86_n_cpus ||
+        gmk_load_acq(&x86_cpus[cpu].online, GMK_DEV) == 0) /* sync: x86.online */
         return -1;
     t = kmalloc(sizeof(*t));
     if (t == NULL)
