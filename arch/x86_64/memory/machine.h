@@ -5,7 +5,8 @@
 #ifndef X86_MEM_MACHINE_H
 #define X86_MEM_MACHINE_H
 
-#include "arch/x86_64/cpu/cpu.h"
+#include "arch/x86_64/cpu/lapic.h"
+#include "arch/x86_64/cpu/lock.h"
 #include "paging.h"
 #include "tlb.h"
 
