@@ -27,6 +27,10 @@ static inline uint32_t mem_apic_id(void) { return x86_cpu_self()->apic_id; }
 #define mem_ipi(apic_id) lapic_send_ipi(apic_id, TLB_VECTOR)
 #define mem_ipi_others() lapic_send_ipi_all_but_self(TLB_VECTOR)
 
+static inline uint32_t mem_n_cpus(void) { return x86_n_cpus; }
+
+#define mem_dead(text) PANIC("%s", text)
+
 static inline uint64_t mem_cycles(void) { return __builtin_ia32_rdtsc(); }
 
 #endif
