@@ -11,7 +11,7 @@ include mk/kernel.mk
 include mk/qemu.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
-include $(wildcard bench/rules.mk)
+include $(wildcard bench/rules.mk bench/qemu/rules.mk)
 include mk/install.mk
 
 help:
