@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * Starting application processors through the loader's goto_address.
+ * Floor: arch. Source: SPEC BM-30, BM-31; BOOT.md sections 1 and 2 (a start takes up to 21 ms
+ * under emulation: a second is allowed). */
+#include "arch/x86_64/smp/smp.h"
+
+#include "arch/x86_64/boot/boot.h"
+#include "arch/x86_64/cpu/clock.h"
+#include "arch/x86_64/cpu/lapic.h"
+#include "arch/x86_64/cpu/panic.h"
+#include "arch/x86_64/cpu/tables.h"
+#include "arch/x86_64/limine/limine.h"
+#include "arch/x86_64/memory/paging.h"
+#include "arch/x86_64/memory/tlb.h"
+#include "arch/x86_64/memory/vmm.h"
+#include "arch/x86_64/serial/kprintf.h"
+#include "arch/x86_64/smp/thread.h"
+
+#define AP_STACK_BYTES 16384u
+#define AP_PATIENCE_NS 1000000000u
+
+/* What a processor needs on its way in; smp_entry.S knows the offsets. */
+typedef struct start {
+    uint64_t cr3;
+    uint64_t stack_top;
+    uint32_t index;
+} start_t;
+
+void smp_entry(limine_smp_info_t *info); /* smp_entry.S */
+GMK_NORETURN void smp_ap_main(const start_t *s);
+
+static start_t starts[X86_MAX_CPUS];
+static uint32_t n_present = 1;
+static void (*ap_entry)(void *);
+static void *ap_arg;
+
+uint32_t smp_init(const void *response)
+{
+    (void)response; /* copied into boot_info, where the BSP is the first */
+    n_present = boot_info.n_cpus;
+    return n_present;
+}
+
+uint32_t smp_bsp_lapic_id(void) { return boot_info.apic_id[0]; }
+uint32_t smp_cpu_count(void) { return x86_n_cpus; }
+uint32_t smp_lapic_id(uint32_t index) { return x86_cpus[index].apic_id; }
+
+/* A processor's first C: its own tables before anything that could fault. */
+void smp_ap_main(const start_t *s)
+{
+    x86_cpu_t *cpu = &x86_cpus[s->index];
+
+    x86_cpu_enter(s->index, boot_info.apic_id[s->index]);
+    x86_cpu_protect();
+    idt_init();
+    gdt_init();
+    lapic_init();
+    x86_threads_init(s->stack_top - AP_STACK_BYTES, AP_STACK_BYTES);
+    tlb_cpu_online();
+    gmk_store_rel(&cpu->online, 1, GMK_DEV); /* sync: x86.online */
+    ap_entry(ap_arg);
+    x86_idle();
+}
+
+static bool launch(uint32_t index)
+{
+    limine_smp_info_t *info = boot_info.cpu[index];
+    start_t *s = &starts[index];
+    uint8_t *stack = vmm_area_alloc(AP_STACK_BYTES, 0, VMM_GUARD | VMM_POPULATE);
+
+    if (stack == NULL)
+        return false;
+    s->cr3 = paging_root();
+    s->stack_top = (uintptr_t)stack + AP_STACK_BYTES;
+    s->index = index;
+    info->extra_argument = (uintptr_t)s;
+    gmk_store_rel((gmk_a64_t *)(void *)&info->goto_address, (uintptr_t)smp_entry,
+                  GMK_DEV); /* sync: x86.goto */
+    return true;
+}
+
+static bool is_online(uint32_t i)
+{
+    return gmk_load_acq(&x86_cpus[i].online, GMK_DEV) != 0; /* sync: x86.online */
+}
+
+uint32_t smp_start_aps(void (*entry)(void *), void *arg)
+{
+    uint64_t end;
+    uint32_t n = 1;
+
+    ap_entry = entry;
+    ap_arg = arg;
+    for (uint32_t i = 1; i < n_present; i++)
+        if (!launch(i))
+            kprintf("smp: no memory to start CPU %u: it is left out\n", i);
+    end = clock_now_ns() + AP_PATIENCE_NS;
+    for (uint32_t i = 1; i < n_present; i++) {
+        while (!is_online(i) && clock_now_ns() < end)
+            x86_pause();
+        n += is_online(i);
+    }
+    return n;
+}
+
+static void nothing(void *arg) { (void)arg; }
+
+void smp_start(void)
+{
+    uint64_t t0 = clock_now_ns();
+    uint32_t present, started;
+
+    tlb_cpu_online();
+    gmk_store_rel(&x86_cpus[0].online, 1, GMK_DEV); /* sync: x86.online */
+    present = smp_init(NULL);
+    vmm_set_cpu_count(present);
+    x86_n_cpus = present; /* a shootdown reaches who is online, a panic all of them */
+    started = smp_start_aps(nothing, NULL);
+    for (uint32_t i = 1; i < present; i++)
+        if (!is_online(i))
+            kprintf("smp: CPU %u (APIC id %u) has not answered within a second: it is left out\n",
+                    i, boot_info.apic_id[i]);
+    kprintf("boot: smp: %u of %u CPUs run (%lu us)\n", started, present,
+            (clock_now_ns() - t0) / 1000);
+}

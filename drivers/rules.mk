@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+DRIVER_SRCS += $(wildcard drivers/*.c)

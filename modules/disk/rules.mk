@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+DISK_SRCS := $(wildcard modules/disk/*.c)
+DRIVER_SRCS += $(DISK_SRCS)
