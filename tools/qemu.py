@@ -443,8 +443,10 @@ def main():
             say(e.args[1])
             return e.args[0]
     if args.debug:
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'gdb', 'ggmk.py')
         say(f"waits for gdb: gdb {args.symbols or args.initrd or ''} "
-            f"-ex 'target remote 127.0.0.1:{args.port}'")
+            f"-ex 'target remote 127.0.0.1:{args.port}'"
+            + (f' -x {os.path.relpath(script)}' if os.path.exists(script) else ''))
     with Keys(args.interactive):
         result = run(args)
     if args.log:

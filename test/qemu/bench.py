@@ -17,12 +17,13 @@ STAND_IN = r'''#!/bin/sh
 d=$(dirname "$0")
 case "$*" in
 *--version*) echo 'QEMU 0' ;;
-*run=bench*) . "$d/ours" ;;
+*run=bench* | *run=monitor*) . "$d/ours" ;;
 *) . "$d/linux"; printf 'probe: done\n'; exec sleep 100 ;;
 esac
 '''
 OURS = r'''case "$*" in
 *bench=boot*) echo 'ggmk: first task' ;;
+*run=monitor*) printf 'booted\ngmk> '; exec sleep 100 ;;
 *bench=blk*) printf 'bench-how: polls\nbench: blk_rand4k_qd1\t40000\tIO/s\r\n'
     printf 'bench: blk_rand4k_qd32\t300000\tIO/s\nbench: blk_seq128k_qd8\t5000\tMB/s\n' ;;
 *bench=lat*) printf 'bench: task_round_trip_hot\t2000\tns\nbench: page_fault\t1500\tns\n'
@@ -129,6 +130,8 @@ def both_sides(b):
     check('target_missed_by_check', b.run('--machines', 'virtio-null-io', '--check')[0] == 1)
     status, text, rows = b.run('--machines', 'boot1')
     check('boot_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['linux'] > 0, text)
+    status, text, rows = b.run('--machines', 'prompt')
+    check('prompt_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['met'], text)
 
 
 def failures(b):
