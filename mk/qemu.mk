@@ -18,7 +18,7 @@ build/disk.img: $(DISK_TEXT)
 	$(Q)cp -f $< $@ && chmod u+w $@ && truncate -s '>1M' $@ && truncate -s %512 $@
 
 QEMU_RUN = $(QEMU_PY) --kernel $(SHIM) --initrd $(K)/gmk_kernel.elf --cpus $(QEMU_CPUS) \
-           --memory $(QEMU_MEMORY) --disk $(DISK) --append 'run=$(RUN)' $(QEMU_ARGS)
+           --memory $(QEMU_MEMORY) --disk $(DISK) --append 'run=$(RUN) exit=debug' $(QEMU_ARGS)
 
 # RUN= is the job: demo, test, monitor (keys go to the serial port), bench.
 run: kernel $(DISK)
