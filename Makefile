@@ -47,6 +47,7 @@ help:
 	@echo 'run            the kernel in QEMU, 4 CPUs and a disk; RUN= its job; run-debug waits for gdb'
 	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
+	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 
