@@ -340,7 +340,9 @@ def launch(args, folder):
 def run(args):
     """Starts the guest that args (of arguments()) describe; returns its Result."""
     try:
-        with tempfile.TemporaryDirectory(prefix='ggmk-qemu-') as folder:
+        if args.firmware == 'bios':
+            return launch(args, None)
+        with tempfile.TemporaryDirectory(prefix='ggmk-qemu-') as folder:  # OVMF's settings
             return launch(args, folder)
     except Refused as e:
         return Result(*e.args)
