@@ -38,7 +38,10 @@ TARGETS = {
     'boot': ('sim', 512, 150),
     'replay': ('sim', 4096, 60),
     'pipeline': ('sim', 4096, 50),
+    'shim': ('linux', 4096, 20000),
 }
+# What a target tests that is no part of the core: a library of its own.
+LIBRARIES = {'shim': 'libgmk_shim.a'}
 # A switch between fibers is no leak of a stack; what memory is refused is the kernel's answer.
 ASAN = 'allocator_may_return_null=1:detect_stack_use_after_return=0:handle_abort=1'
 ENV = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and
@@ -163,11 +166,15 @@ def build_plant(name, fields, text):
     includes += {'linux': ['-Iinclude', '-Isrc', '-Ihal/common', '-Ihal/linux'],
                  'sim': ['-Ihal/sim', '-Iinclude', '-Isrc', '-Ihal/common', '-DGMK_SIM=1',
                          '-Wl,--wrap=_Exit']}[port]
+    if target in LIBRARIES:
+        includes.append('-I' + os.path.dirname(fields['file']))
     objects = [source] if changed.endswith('.h') else \
         [changed, os.path.join(OUT, port, source[:-2] + '.o')]
     exe = os.path.join(place, 'fuzz')
     command = [CC, '-std=c11', '-g', '-O1', '-fno-strict-aliasing', '-w'] + INSTRUMENT.split() + \
-        [LINK] + includes + objects + [os.path.join(OUT, port, 'libgmk_cpu.a'), '-pthread', '-o', exe]
+        [LINK] + includes + objects + [os.path.join(OUT, port, 'libgmk_cpu.a')] + \
+        [os.path.join(OUT, port, LIBRARIES[t]) for t in LIBRARIES if t == target] + \
+        ['-pthread', '-o', exe]
     done = subprocess.run(command, cwd=ROOT, env=ENV, text=True, capture_output=True)
     if done.returncode != 0:
         raise RuntimeError('it does not build: ' + done.stderr.strip()[-400:])

@@ -32,3 +32,26 @@ $(SHIM_K)/shim_kernel.elf: test/shim/kernel.c test/shim/kernel.ld $(SHIM_K)/flag
 	$(Q)$(CC) $(subst -mcmodel=small,-mcmodel=kernel,$(SHIM_CFLAGS)) $(SHIM_INCLUDES) -I. \
 	  -nostdlib -static -no-pie -Wl,-T,test/shim/kernel.ld -Wl,-z,max-page-size=4096 \
 	  -Wl,-z,noexecstack -Wl,--build-id=none $< -o $@
+
+# build/ggmk.iso: BIOS and UEFI, by GRUB and the shim; with LIMINE_DIR= by Limine itself.
+ISO ?= build/ggmk.iso
+ISO_KERNEL ?= $(SHIM_K)/gmk_kernel.elf
+ISO_CMDLINE ?=
+LIMINE_DIR ?=
+
+iso: $(ISO_KERNEL) $(SHIM_K)/gmk_shim.elf
+	@LIMINE_DIR='$(LIMINE_DIR)' sh scripts/iso.sh '$(ISO)' '$(ISO_KERNEL)' '$(SHIM_K)/gmk_shim.elf' \
+	  '$(ISO_CMDLINE)'
+
+# The shim's own boot test: a test kernel by every way in, and every fault of input.
+shim-check: $(SHIM_K)/shim_kernel.elf $(SHIM_K)/gmk_shim.elf
+	@python3 test/shim/run.py $(SHIM_K)/gmk_shim.elf $(SHIM_K)/shim_kernel.elf
+
+.PHONY: iso shim-check
+
+$(B)/linux/libgmk_shim.a: $(patsubst %.c,$(B)/linux/%.o,$(SHIM_LOGIC_SRCS))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/linux/bin/hosted_shim: LDLIBS_linux += $(B)/linux/libgmk_shim.a
+$(B)/linux/bin/hosted_shim: $(B)/linux/libgmk_shim.a
+$(B)/linux/fuzz/fuzz_shim: $(B)/linux/libgmk_shim.a
