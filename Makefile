@@ -44,6 +44,8 @@ help:
 	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass; and the sums of'
 	@echo '               make bench and bench-check, on made-up figures'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
+	@echo 'iso            build/ggmk.iso for BIOS and UEFI, ISO_CMDLINE=; by Limine from LIMINE_DIR='
+	@echo 'shim-check     the loader shim by every way in, and each fault of what it is given'
 	@echo 'clean'
 
 clean:

@@ -221,6 +221,16 @@ GMK_TEST(shim_map_take_full_map_is_refused_unchanged)
     gmk_test_assert_eq(shim_map_find(&map, &want, &at), SHIM_E_MAP_FULL);
 }
 
+GMK_TEST(shim_map_is_ram_by_type)
+{
+    gmk_test_assert_eq(
+        BUILD({MIB(1), MIB(1), RAM}, {MIB(2), MIB(1), E820_RESERVED}, {MIB(3), MIB(1), E820_ACPI}),
+        0);
+    gmk_test_assert(shim_map_is_ram(&map, MIB(1)) && shim_map_is_ram(&map, MIB(2) - 1));
+    gmk_test_assert(!shim_map_is_ram(&map, MIB(2)) && shim_map_is_ram(&map, MIB(3)));
+    gmk_test_assert(!shim_map_is_ram(&map, MIB(4)) && !shim_map_is_ram(&map, 0xfec00000));
+}
+
 /* ELF. ---------------------------------------------------------------------------------- */
 
 #define FIRST SHIM_KERNEL_FIRST

@@ -27,6 +27,7 @@ OUT = os.path.join(os.path.dirname(SHIM), 'shim_check')
 QEMU = ['qemu-system-x86_64', '-accel', 'tcg', '-nodefaults', '-display', 'none', '-no-reboot',
         '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4']
 OVMF = '/usr/share/OVMF/OVMF_CODE_4M.fd'
+QBOOT = '/usr/share/qemu/qboot.rom'
 SECONDS = 60
 ALL_HOLDS = r'shim kernel: all holds'
 counts = {'PASS': 0, 'FAIL': 0, 'SKIP': 0}
@@ -82,6 +83,12 @@ def ways_in():
         case(f'pvh_{memory}', pvh(memory=memory))
         case(f'pvh_{memory}_q35', pvh(memory=memory, more=['-M', 'q35']))
     case('pvh_ids_with_gaps', pvh(cpus='6,sockets=2,cores=3', words='cpus=6'))
+    if os.path.exists(QBOOT):
+        for cpus in (1, 4):
+            case(f'pvh_qboot_{cpus}_cpus', pvh(cpus=cpus, words=f'cpus={cpus}',
+                                               more=['-M', 'q35', '-bios', QBOOT]))
+    else:
+        report('SKIP', 'pvh_qboot', 'no ' + QBOOT)
     case('pvh_no_acpi', pvh(words='cpus=1 noacpi', more=['-M', 'pc,acpi=off']),
          r'(?s)shim: no usable ACPI tables.*all holds')
 
