@@ -22,7 +22,7 @@ logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline'
+requirements runners headers install docs pipeline shim'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
@@ -67,6 +67,7 @@ section() {
     install) run_make install-check ;;
     docs) run_make docs-check ;;
     pipeline) run_make pipeline-check ;;
+    shim) run_make shim-check ;;
     *)
         echo "check: there is no section '$1'; there are: $sections" | tr '\n' ' ' >&2
         echo >&2
