@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/cpu/lapic.h"
 #include "arch/x86_64/cpu/lock.h"
+#include "arch/x86_64/cpu/panic.h"
 #include "paging.h"
 #include "tlb.h"
 
