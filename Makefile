@@ -8,6 +8,7 @@ include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk
 include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk drivers/*/rules.mk)
 include mk/build.mk
 include mk/kernel.mk
+include mk/qemu.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk)
@@ -43,6 +44,9 @@ help:
 	@echo 'canary-check   a debug build catches the use of a payload that was freed'
 	@echo 'runners-check  a run of nothing, or by a wrong option, is no pass; and the sums of'
 	@echo '               make bench and bench-check, on made-up figures'
+	@echo 'run            the kernel in QEMU, 4 CPUs and a disk; RUN= its job; run-debug waits for gdb'
+	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
+	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

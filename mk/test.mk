@@ -91,6 +91,7 @@ requirements-check:
 runners-check:
 	@sh test/runners.sh
 	@python3 test/bench.py
+	@sh test/qemu/run.sh
 
 install-check:
 	@sh test/install.sh

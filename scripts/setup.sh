@@ -10,6 +10,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 base='gcc make libc6-dev g++ clang libclang-rt-dev python3 pkg-config git shellcheck bats relacy-dev spin'
+# The kernel: make run, run-debug, iso, test-qemu.
+base="$base qemu-system-x86 ovmf grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools gdb"
 optional='linux-perf tmux'
 full='' list=''
 

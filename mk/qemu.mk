@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# What runs in QEMU; tools/qemu.py is the only thing that starts one. With the kernel's own
+# targets (mk/kernel.mk): run run-debug test-qemu boots bench-qemu.
+
+RUN ?= demo
+QEMU_CPUS ?= 4
+QEMU_MEMORY ?= 256M
+# Further options for tools/qemu.py: QEMU_ARGS='--machine q35 --cpu max'.
+QEMU_ARGS ?=
+QEMU_PY := python3 tools/qemu.py
+SHIM := $(K)/gmk_shim.elf
+
+# The disk: a raw image of 2048 sectors or more; the text lies at its beginning, zeros follow.
+DISK ?= build/disk.img
+DISK_TEXT := $(or $(FILE),README.md)
+build/disk.img: $(DISK_TEXT)
+	@mkdir -p $(@D)
+	$(Q)cp -f $< $@ && chmod u+w $@ && truncate -s '>1M' $@ && truncate -s %512 $@
+
+QEMU_RUN = $(QEMU_PY) --kernel $(SHIM) --initrd $(K)/gmk_kernel.elf --cpus $(QEMU_CPUS) \
+           --memory $(QEMU_MEMORY) --disk $(DISK) --append 'run=$(RUN)' $(QEMU_ARGS)
+
+# RUN= is the job: demo, test, monitor (keys go to the serial port), bench.
+run: kernel $(DISK)
+	@$(QEMU_RUN) $(if $(filter monitor,$(RUN)),--interactive)
+
+run-debug: kernel $(DISK)
+	@$(QEMU_RUN) --debug --symbols $(K)/gmk_kernel.elf $(if $(filter monitor,$(RUN)),--interactive)
+
+# Every test program of the other machines, and those of the kernel alone (test/kernel_*.c).
+# Without QEMU nothing is built, and all of it is one skip.
+HAVE_QEMU := $(shell command -v qemu-system-x86_64)
+KTESTS ?= $(TESTS_ALL) $(sort $(basename $(notdir $(wildcard test/kernel_*.c))))
+KTEST_IMAGES = $(KTESTS:%=$(K)/bin/%.elf)
+KTEST_HOSTED = $(patsubst %,$(B)/linux/test/%.o,$(filter $(TESTS_ALL),$(KTESTS)))
+TEST_CPUS ?= 1,2,4
+
+test-qemu: $(if $(HAVE_QEMU),$(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM))
+	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --hosted $(B)/linux/test \
+	  $(KTEST_IMAGES)
+
+# Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
+BOOTS ?= 10
+boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+	@sh mk/positive.sh 'BOOTS=$(BOOTS)'
+	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
+	  --times $(BOOTS) $(K)/gmk_kernel.elf
+
+.PHONY: run run-debug test-qemu boots
