@@ -195,7 +195,8 @@ void shim_smp_wait(const shim_madt_t *m)
 bool shim_smp_came(const shim_madt_t *m, uint32_t i)
 {
     /* The CPU has left the boot page tables and the page below 1 MiB. */
-    return m->cpu[i].lapic_id == bsp_id || gmk_load_acq(&came[i], GMK_DEV) != 0;
+    return m->cpu[i].lapic_id == bsp_id ||
+           gmk_load_acq(&came[i], GMK_DEV) != 0; /* sync: shim.came */
 }
 
 uint32_t shim_smp_bsp_id(void) { return bsp_id; }
