@@ -23,7 +23,7 @@ logs=build/check
 passed=0 failed=0 skipped=0 table=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline shim'
+requirements runners headers install docs pipeline kernel kernel-test boots shim'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
@@ -71,7 +71,6 @@ section() {
     kernel) built run_make kernel iso ;;
     kernel-test) run_make test-qemu ;;
     boots) run_make boots BOOTS="$boots" ;;
-    shim) run_make shim-check ;;
     shim) run_make shim-check ;;
     *)
         echo "check: there is no section '$1'; there are: $sections" | tr '\n' ' ' >&2
