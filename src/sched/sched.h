@@ -53,6 +53,7 @@ typedef struct gmki_wq {
     uint32_t limit;      /* of stack + fifo, for ordinary tasks: the yield watermark */
     uint32_t cap;        /* of stack + fifo */
     uint32_t older_in;   /* takes until the next look at older queues */
+    bool gave_way;       /* something yielded: that look may come sooner */
     uint32_t oldest_in;  /* looks until one at the oldest spawned task */
     uint32_t oldest_every;
     uint32_t rq_turn;    /* position in the weighted round over priorities */
