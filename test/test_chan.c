@@ -524,7 +524,7 @@ GMK_TEST(chan_subscription_races_with_emitters)
 {
     gmk_module_t *mods[] = {&source, &actor, &sink_later};
     gmk_module_t *undeclared = mods[0];
-    uint64_t rounds = gmk_test_scale(60, 20);
+    uint64_t rounds = env_scale(60, 20);
     gmk_module_t bare = source;
 
     undeclared = &bare;
