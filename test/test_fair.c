@@ -136,7 +136,7 @@ GMK_TEST(fair_long_call_that_yields_delays_a_ready_task_by_few_calls)
 
 GMK_TEST(fair_short_call_that_yields_delays_a_ready_task_by_a_few_calls)
 {
-    gmk_test_assert_le(beside_hog(ask_ready, 0, false), 16 * ROUNDS);
+    gmk_test_assert_le(beside_hog(ask_ready, 0, false), GMK_WORKER_BATCH_SIZE * ROUNDS);
 }
 
 /* R3. The inbox alone fills a batch of one task. */

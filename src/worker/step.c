@@ -79,10 +79,23 @@ static uint32_t run_oldest(gmki_agent_t *a, gmki_core_t *k)
     return n;
 }
 
+/* A look that a yield has brought nearer leaves the local queue's order alone, until as many
+ * takes as between two others have passed. */
+static bool whole_look(gmki_wq_t *q)
+{
+    q->since_whole += GMK_AGING_INTERVAL - q->nearer;
+    q->nearer = 0;
+    if (q->since_whole < GMK_AGING_INTERVAL)
+        return false;
+    q->since_whole = 0;
+    return true;
+}
+
 /* Once in a while: what newest-first would starve. At most six tasks. */
 static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
+    bool whole = whole_look(q);
     gmk_cell_t c;
     uint32_t n = 0;
 
@@ -97,9 +110,10 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     if (gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) != 0 &&
         !(gmki_is_spawned(&c) && gmk_lq_push_oldest(&q->stack, &c)))
         n += run_cell(a, k, &c, 1);
-    if (gmk_lq_pop_oldest(&q->fifo, &c))
+    if (whole && gmk_lq_pop_oldest(&q->fifo, &c))
         n += run_cell(a, k, &c, 1);
-    n += run_oldest(a, k);
+    if (whole)
+        n += run_oldest(a, k);
     if (gmki_spill_take(a, &c))
         n += run_cell(a, k, &c, 1);
     return n;
@@ -178,8 +192,11 @@ static void offer(gmki_agent_t *a, const gmki_core_t *k, bool always)
  * where calls are long after one more. */
 static GMK_NOINLINE void give_way(gmki_wq_t *q)
 {
+    uint32_t in = gmk_min32(q->older_in, gmk_min32(q->batch, YIELD_TAKES));
+
     q->gave_way = false;
-    q->older_in = gmk_min32(q->older_in, gmk_min32(q->batch, YIELD_TAKES));
+    q->nearer += q->older_in - in;
+    q->older_in = in;
 }
 
 static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
