@@ -4,6 +4,8 @@
  * Source: SPEC BM-38, STD-26. */
 #include "command.h"
 
+#define SLOW_NS 1000000000u /* a line takes 10 ms at 115200 baud */
+
 enum { CTRL_C = 0x03, BELL = 0x07, BACKSPACE = 0x08, CTRL_U = 0x15, ESCAPE = 0x1b, DELETE = 0x7f };
 
 static void show(mon_t *m, const char *text, size_t n) { m->ops->write(m->arg, text, n); }
@@ -264,8 +266,8 @@ static int init(gmk_ctx_t *ctx)
 }
 
 static gmk_handler_reg_t handlers[] = {
-    {.type = MON_TYPE_KEYS, .fn = on_keys, .name = "keys"},
-    {.type = MON_TYPE_ANSWER, .fn = on_answer, .name = "answer", .budget_ns = 100000000},
+    {.type = MON_TYPE_KEYS, .fn = on_keys, .name = "keys", .budget_ns = SLOW_NS},
+    {.type = MON_TYPE_ANSWER, .fn = on_answer, .name = "answer", .budget_ns = SLOW_NS},
     {.type = GMK_TYPE_SYS_ERROR, .fn = on_error, .name = "error"},
     {.type = GMK_TYPE_SYS_TRACE, .fn = on_trace, .name = "trace"}};
 

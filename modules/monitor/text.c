@@ -147,25 +147,25 @@ bool mon_number(mon_call_t *c, uint32_t i, uint64_t max, uint64_t *out)
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Letters to put in, leave out or change to make b of a; both at most MAX_NAME long. */
+/* Letters to put in, leave out, change or swap with the next to make b of a; both at most
+ * MAX_NAME long. Row i of the table is that of the first i letters of a. */
 static uint32_t distance(const char *a, const char *b)
 {
-    uint32_t row[MAX_NAME + 1], n = (uint32_t)mon_length(b);
+    uint32_t d[MAX_NAME + 1][MAX_NAME + 1];
+    uint32_t m = (uint32_t)mon_length(a), n = (uint32_t)mon_length(b);
 
-    for (uint32_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (uint32_t i = 1; a[i - 1] != '\0'; i++) {
-        uint32_t corner = row[0];
-
-        row[0] = i;
-        for (uint32_t j = 1; j <= n; j++) {
-            uint32_t change = corner + (a[i - 1] != b[j - 1]);
-
-            corner = row[j];
-            row[j] = least(change, least(row[j], row[j - 1]) + 1);
+    for (uint32_t i = 0; i <= m; i++)
+        for (uint32_t j = 0; j <= n; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
+                            least(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
         }
-    }
-    return row[n];
+    return d[m][n];
 }
 
 const char *mon_nearest(const char *wrong)
@@ -177,7 +177,7 @@ const char *mon_nearest(const char *wrong)
         const char *of = mon_commands[i].name;
         uint32_t d = mon_length(wrong) <= MAX_NAME ? distance(wrong, of) : NEAR + 1;
 
-        if (d < best && d < mon_length(of)) {
+        if (d < best && 2 * d <= mon_length(of)) {
             best = d;
             name = of;
         }
