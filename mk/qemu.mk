@@ -39,6 +39,14 @@ test-qemu: $(if $(HAVE_QEMU),$(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM))
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --hosted $(B)/linux/test \
 	  $(KTEST_IMAGES)
 
+# The serial monitor, worked as a person would.
+test-monitor: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+	@python3 test/qemu_monitor.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf
+
+# The commands that gdb gets from tools/gdb/ggmk.py, as make run-debug offers them.
+test-gdb: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+	@python3 test/qemu_gdb.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf
+
 # Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
 BOOTS ?= 10
 boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
@@ -46,4 +54,4 @@ boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
 	  --times $(BOOTS) $(K)/gmk_kernel.elf
 
-.PHONY: run run-debug test-qemu boots
+.PHONY: run run-debug test-qemu test-monitor test-gdb boots

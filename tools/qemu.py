@@ -443,7 +443,7 @@ def main():
             say(e.args[1])
             return e.args[0]
     if args.debug:
-        say(f"waits for gdb: gdb {args.symbols or args.initrd or ''} "
+        say(f"waits for gdb: gdb {args.symbols or args.initrd or ''} -x tools/gdb/ggmk.py "
             f"-ex 'target remote 127.0.0.1:{args.port}'")
     with Keys(args.interactive):
         result = run(args)
