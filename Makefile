@@ -48,6 +48,7 @@ help:
 	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
 	@echo 'test-monitor   every command of the serial monitor, in QEMU; make run RUN=monitor is it'
 	@echo 'test-gdb       tools/gdb/ggmk.py: what gdb shows of workers, threads and channels'
+	@echo 'stats          image sizes, memory and time of a boot, lines of code; STATS=--readme'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'

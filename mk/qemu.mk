@@ -47,6 +47,10 @@ test-monitor: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
 test-gdb: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
 	@python3 test/qemu_gdb.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf
 
+# Sizes, boot memory and time, lines of code; STATS=--readme writes them into README.md.
+stats: kernel
+	@python3 tools/stats.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf $(STATS)
+
 # Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
 BOOTS ?= 10
 boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
@@ -54,4 +58,4 @@ boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
 	  --times $(BOOTS) $(K)/gmk_kernel.elf
 
-.PHONY: run run-debug test-qemu test-monitor test-gdb boots
+.PHONY: run run-debug test-qemu test-monitor test-gdb stats boots
