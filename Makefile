@@ -11,7 +11,7 @@ include mk/kernel.mk
 include mk/qemu.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
-include $(wildcard bench/rules.mk)
+include $(wildcard bench/rules.mk bench/qemu/rules.mk)
 include mk/install.mk
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo 'test-gdb       tools/gdb/ggmk.py: what gdb shows of workers, threads and channels'
 	@echo 'stats          image sizes, memory and time of a boot, lines of code; STATS=--readme'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
+	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'
 

@@ -92,6 +92,7 @@ runners-check:
 	@sh test/runners.sh
 	@python3 test/bench.py
 	@sh test/qemu/run.sh
+	@python3 test/qemu/bench.py
 
 install-check:
 	@sh test/install.sh
