@@ -2,7 +2,6 @@
  * The monitor on a made-up machine: the terminal's line editor, dispatch, every command and
  * its refusals, answers in pieces, transfers, other issuers of commands.
  * Floor: tests. Source: SPEC BM-38, STD-26, V-57, V-76. */
-#include "ggmk/sdk.h"
 #include "kernel_env.h"
 
 #include "../modules/monitor/command.h"

@@ -130,10 +130,14 @@ int job_monitor(void)
 {
     static mon_ops_t ops = {
         .write = show, .line = machine_line, .sectors = sectors, .io = start_io, .end = end};
-    /* Small queues: a person gives it little to do, and the prompt comes sooner. */
+    /* Small queues: a person gives it little to do. */
     gmk_boot_cfg_t cfg = {.n_workers = gmk_hal_cpu_count(),
                           .arena_size = 8u << 20,
-                          .evq_slots = 1024,
+                          .rq_slots = 256,
+                          .lq_slots = 256,
+                          .inbox_slots = 256,
+                          .evq_slots = 256,
+                          .overflow_slots = 256,
                           .flags = GMK_BOOT_NO_LINKED_MODULES};
     gmk_module_t *mods[MON_N_MODULES];
     enum mon_end how;
