@@ -9,6 +9,7 @@ include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk driver
 include mk/build.mk
 include mk/kernel.mk
 include mk/qemu.mk
+include mk/monitor.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk bench/qemu/rules.mk)
@@ -52,6 +53,8 @@ help:
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
+	@echo 'iso            build/ggmk.iso for BIOS and UEFI, ISO_CMDLINE=; by Limine from LIMINE_DIR='
+	@echo 'shim-check     the loader shim by every way in, and each fault of what it is given'
 	@echo 'clean'
 
 clean:
