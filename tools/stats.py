@@ -31,8 +31,8 @@ SECTION = re.compile(r'^\s*\[ *\d+\] (\S*)\s+(\S+)\s+[0-9a-f]+ [0-9a-f]+ ([0-9a-
                      re.M)
 KINDS = ('text', 'rodata', 'data', 'bss')
 # Floors, lowest first: folder, or (folder, what stands directly in it alone).
-FLOORS = ('include/ggmk/base', 'include/ggmk/prim', 'include/ggmk', 'src/obs', 'src/mem', 'src/sched',
-          'src/det', 'src/chan', 'src/module', 'src/worker', 'src/kernel', 'include', 'sdk', 'modules',
+FLOORS = ('include/ggmk/base', 'include/ggmk/prim', 'include/ggmk', 'include', 'src/obs', 'src/mem', 'src/sched',
+          'src/det', 'src/chan', 'src/module', 'src/worker', 'src/kernel', 'sdk', 'modules',
           'hal/common', 'hal/linux', 'hal/sim', 'hal/x86_baremetal', 'arch/x86_64/boot/shim',
           'arch/x86_64/boot', 'arch/x86_64/cpu', 'arch/x86_64/limine', 'arch/x86_64/memory',
           'arch/x86_64/serial', 'arch/x86_64/smp', 'arch/x86_64/jobs', 'drivers', 'examples', 'test')
@@ -119,9 +119,9 @@ def tables(args):
         times, (usable, free, open_) = ran
         rows = [(f'QEMU start to {name[3:]}, median of {args.boots}', f'{statistics.median(ms):.0f} ms',
                  f'{min(ms):.0f} .. {max(ms):.0f}') for name, ms in times.items()]
-        rows += [('memory in use at the prompt', f'{usable - free:,} KiB', f'of {usable:,} KiB usable'),
+        rows += [('memory in use at the prompt', f'{usable - free:,} KiB', f'of {usable:,} KiB; the image is beside it'),
                  ('memory promised at the prompt', f'{usable - open_:,} KiB',
-                  'with an arena of 8 MiB, and stacks')]
+                  'in use or reserved: an arena of 8 MiB, stacks')]
         yield f'Boots, QEMU (TCG), {CPUS} CPUs, {MEMORY}', ('boot', 'value', ''), rows
     found = lines_by_floor()
     rows = [(f, n, f'{lines:,}') for f, (n, lines) in found.items()]
