@@ -757,6 +757,10 @@ GMK_TEST(monitor_trace_shows_the_last_events_of_a_worker)
     type("level all cli\r"); /* its own steps, and nobody else's */
     type("trace 256\r");
     says("TASK_START           type 208, worker ");
+    type("level info\r"); /* an argument without a name is left out */
+    type("trace 256\r");
+    says("WORKER_PARK          type 0, worker ");
+    gmk_test_assert_eq(count(r.screen, ", 0 0"), 0);
     end();
 }
 

@@ -186,8 +186,15 @@ static void show_event(mon_call_t *c, const gmk_trace_ev_t *ev)
         mon_print(c, "%-20s", name);
     else
         mon_print(c, "event 0x%-12x", ev->ev_type);
-    mon_print(c, " type %u, %s %u, %s %u\n", ev->type, names[0][0] != '\0' ? names[0] : "a",
-              ev->arg0, names[1][0] != '\0' ? names[1] : "b", ev->arg1);
+    mon_print(c, " type %u", ev->type);
+    for (uint32_t i = 0; i < 2; i++)
+        if (!mon_same(names[i], "0")) /* such an argument means nothing */
+            mon_print(c, ", %s %u",
+                      names[i][0] != '\0' ? names[i]
+                      : i == 0            ? "a"
+                                          : "b",
+                      i == 0 ? ev->arg0 : ev->arg1);
+    mon_print(c, "\n");
 }
 
 /* Whether record number n is kept, and is of this worker, if one is asked for. */
