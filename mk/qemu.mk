@@ -53,10 +53,13 @@ mixed-qemu: $(K)/bin/soak_mixed.elf $(SHIM)
 	@sh mk/positive.sh 'SECONDS=$(SECONDS)'
 	@$(QEMU_PY) --kernel $(SHIM) --initrd $< --cpus 4 --memory 512M --limit $$(($(SECONDS) * 2 + 300)) \
 	  --append 'seconds=$(SECONDS) exit=debug panic=exit'
+# The pipeline example in the kernel against the same as a hosted program.
+job-check: kernel $(B)/linux/bin/pipeline
+	@python3 test/qemu_job.py $(SHIM) $(K)/gmk_kernel.elf $(B)/linux/bin/pipeline
 else
-test-qemu boots mixed-qemu:
+test-qemu boots mixed-qemu job-check:
 	@echo '[SKIP] $@: qemu-system-x86_64 and python3 are not both installed: scripts/setup.sh'
 	@echo '0 passed, 0 failed, 1 skipped'
 endif
 
-.PHONY: run run-debug test-qemu boots mixed-qemu
+.PHONY: run run-debug test-qemu boots mixed-qemu job-check
