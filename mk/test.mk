@@ -25,8 +25,17 @@ GROUPS := ring alloc sched chan module worker boot
 
 $(foreach g,$(GROUPS),$(eval test-$(g): $$(call bins,$$(filter $$(TESTS_ALL),$$(GROUP_$(g)))) ; @sh mk/run-tests.sh $$^))
 
-test: $(call bins,$(TESTS_ALL)) $(call hosted_bins,$(TEST_HOSTED_ONLY))
+test-hosted: $(call bins,$(TESTS_ALL)) $(call hosted_bins,$(TEST_HOSTED_ONLY))
 	@sh mk/run-tests.sh $^
+
+# Without a sanitizer the same tests run in the kernel, too.
+ifeq ($(SAN),)
+test:
+	@sh mk/sum.sh '$(MAKE) --no-print-directory test-hosted' \
+	  '$(MAKE) --no-print-directory test-qemu'
+else
+test: test-hosted
+endif
 
 SEEDS ?= 500
 SECONDS ?= 60
@@ -92,6 +101,7 @@ runners-check:
 	@sh test/runners.sh
 	@python3 test/bench.py
 	@sh test/qemu/run.sh
+	@python3 test/qemu/bench.py
 
 install-check:
 	@sh test/install.sh
@@ -111,6 +121,6 @@ tunables-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress resident mixed soak mutants models protocols lint headers-check install-check docs-check \
+.PHONY: test test-hosted sim stress resident mixed soak mutants models protocols lint headers-check install-check docs-check \
   strip-check tunables-check canary-check runners-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))
