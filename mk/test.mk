@@ -56,10 +56,11 @@ stress: $(STORMS:%=$(B)/linux/bin/%)
 	  $(B)/linux/bin/stress_chan --seconds $(SECONDS)
 
 # The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer and of
-# the resident kernel, SOAK_MIXED= of the mixed load.
+# the resident kernel, SOAK_MIXED= of the mixed load (half of it in the kernel), SOAK_BOOTS= boots.
 SOAK_SEEDS ?= 10000
 SOAK_SECONDS ?= 600
 SOAK_MIXED ?= 3600
+SOAK_BOOTS ?= 100
 resident:
 	@sh test/resident.sh $(SECONDS)
 
@@ -69,8 +70,8 @@ mixed: $(B)/linux/bin/soak_mixed
 
 soak:
 	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)' \
-	  'SOAK_MIXED=$(SOAK_MIXED)'
-	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS) $(SOAK_MIXED)
+	  'SOAK_MIXED=$(SOAK_MIXED)' 'SOAK_BOOTS=$(SOAK_BOOTS)'
+	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS) $(SOAK_MIXED) $(SOAK_BOOTS)
 
 mutants:
 	@python3 test/mutants/run.py

@@ -5,7 +5,8 @@
 # A section's last line `N passed, N failed, N skipped` counts; of those in `several`, which
 # run checks that close each for itself, all count. A section that ends without one, that ran
 # nothing, or with a bad status and no failure, counts as one failed. Its output is in
-# build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
+# build/check/SECTION.log; of one that failed, what failed is printed at once, and a line of
+# each failure again at the very end. CHECK_JOBS is how many compilers run at a time (2),
 # CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
 # simulated machine are tried (5000; CHAN_SEEDS of the channel storm, 2000), STORM for how
 # many seconds each storm runs (15), BOOTS how often the kernel boots on each number of CPUs (10).
@@ -20,10 +21,10 @@ chan_seeds=${CHAN_SEEDS:-2000}
 storm=${STORM:-15}
 boots=${BOOTS:-10}
 logs=build/check
-passed=0 failed=0 skipped=0 table=''
+passed=0 failed=0 skipped=0 table='' bad=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline shim'
+requirements runners headers install docs pipeline kernel kernel-test boots shim'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
@@ -72,7 +73,6 @@ section() {
     kernel-test) run_make test-qemu ;;
     boots) run_make boots BOOTS="$boots" ;;
     shim) run_make shim-check ;;
-    shim) run_make shim-check ;;
     *)
         echo "check: there is no section '$1'; there are: $sections" | tr '\n' ' ' >&2
         echo >&2
@@ -106,9 +106,13 @@ count() {
     skipped=$((skipped + s))
     grep '^\[SKIP\]' "$logs/$1.log"
     if [ "$f" -ne 0 ]; then
-        grep -E '\[FAIL\]|^== .*(status|died)|error:|Error [0-9]' "$logs/$1.log" | head -n 40
+        found=$(grep -E '\[FAIL\]|: expected |^SUMMARY: |^== .*(status|died)|error:|Error [0-9]' \
+            "$logs/$1.log" | cut -c1-300 | awk '!seen[$0]++')
+        echo "$found" | head -n 80
         echo "-- the end of $logs/$1.log:"
-        tail -n 40 "$logs/$1.log"
+        tail -n 120 "$logs/$1.log"
+        bad=$bad$(echo "$found" | head -n 12 | sed "s/^ */-- $1: /")'
+'
     fi
     table=$table$(printf '%-12s %4d s  %s passed, %s failed, %s skipped' "$1" "$3" "$p" "$f" "$s")'
 '
@@ -130,6 +134,7 @@ for name; do
     count "$name" $? $(($(date +%s) - start))
 done
 echo
+printf '%s' "$bad"
 printf '%s' "$table"
 printf '%-12s %4d s\n\n' all $(($(date +%s) - begin))
 echo "$passed passed, $failed failed, $skipped skipped"

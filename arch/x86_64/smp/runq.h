@@ -26,7 +26,7 @@ struct x86_thread {
     uint32_t state;        /* under the queue's lock */
     uint32_t holds;        /* its own */
     x86_guard_t *guard;
-    const gmk_hal_park_t *parked_on; /* under the lock of its bucket */
+    const gmk_a32_t *parked_on; /* under the lock of its bucket */
     x86_thread_t *parked_next;
     void *(*fn)(void *);
     void *arg;

@@ -97,7 +97,7 @@ uint32_t smp_start_aps(void (*entry)(void *), void *arg)
     end = clock_now_ns() + AP_PATIENCE_NS;
     for (uint32_t i = 1; i < n_present; i++) {
         while (!is_online(i) && clock_now_ns() < end)
-            x86_pause();
+            x86_spin();
         n += is_online(i);
     }
     return n;
