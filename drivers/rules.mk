@@ -6,7 +6,7 @@ INCLUDES_linux += -I.
 INCLUDES_sim += -I.
 HOSTED_DRIVER_SRCS := $(DISK_SRCS) $(wildcard drivers/*.c drivers/pci/*.c drivers/virtio/*.c)
 
-$(B)/linux/bin/hosted_pci $(B)/linux/bin/hosted_virtio: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS))
+$(B)/linux/bin/hosted_pci $(B)/linux/bin/hosted_disk $(B)/linux/bin/hosted_virtio: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS))
 
 $(B)/linux/libgmk_drivers.a: $(patsubst %.c,$(B)/linux/%.o,$(HOSTED_DRIVER_SRCS))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
