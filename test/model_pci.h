@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MP_POOL_BYTES (8u << 20)
+#define MP_POOL_BYTES (2u << 20)
 #define MP_POOL_PHYS 0x10000000ull
 #define MP_RAM_BIT ((uint64_t)1 << 52)
 #define MP_FUNCS 48u
@@ -36,10 +36,12 @@ struct mp_func {
     void *device;
 };
 
+/* Of DMA; dev_dma_alloc clears what it gives. */
+GMK_ALIGNAS(4096) static uint8_t mp_pool[MP_POOL_BYTES];
+
 static struct mp {
     mp_func_t func[MP_FUNCS];
     uint32_t address;
-    GMK_ALIGNAS(4096) uint8_t pool[MP_POOL_BYTES];
     struct {
         size_t at, bytes;
         bool used;
@@ -91,9 +93,9 @@ void *dev_dma_alloc(size_t bytes, uint64_t *phys)
         if (!mp.block[i].used && mp.block[i].bytes == bytes) {
             mp.block[i].used = true;
             mp.n_live++;
-            memset(mp.pool + mp.block[i].at, 0, bytes);
+            memset(mp_pool + mp.block[i].at, 0, bytes);
             *phys = MP_POOL_PHYS + mp.block[i].at;
-            return mp.pool + mp.block[i].at;
+            return mp_pool + mp.block[i].at;
         }
         at = mp.block[i].at + mp.block[i].bytes;
     }
@@ -103,7 +105,7 @@ void *dev_dma_alloc(size_t bytes, uint64_t *phys)
 void dev_dma_free(void *p, size_t bytes)
 {
     for (uint32_t i = 0; p != NULL && i < MP_BLOCKS; i++)
-        if (mp.block[i].used && mp.pool + mp.block[i].at == p) {
+        if (mp.block[i].used && mp_pool + mp.block[i].at == p) {
             if (mp.block[i].bytes != ((bytes + 4095) & ~(size_t)4095))
                 mp_complain("DMA memory freed with another size");
             mp.block[i].used = false;
@@ -121,8 +123,8 @@ uint64_t dev_phys(const void *virt)
 
     if (mp.hole != NULL && v >> 12 == (uintptr_t)mp.hole >> 12)
         return DEV_NO_PHYS;
-    if (p >= mp.pool && p < mp.pool + MP_POOL_BYTES)
-        return MP_POOL_PHYS + (uint64_t)(p - mp.pool);
+    if (p >= mp_pool && p < mp_pool + MP_POOL_BYTES)
+        return MP_POOL_PHYS + (uint64_t)(p - mp_pool);
     return ((uint64_t)v ^ 4096) | MP_RAM_BIT;
 }
 
@@ -130,7 +132,7 @@ uint64_t dev_phys(const void *virt)
 static inline uint8_t *mp_host(uint64_t phys)
 {
     if (phys >= MP_POOL_PHYS && phys < MP_POOL_PHYS + MP_POOL_BYTES)
-        return mp.pool + (phys - MP_POOL_PHYS);
+        return mp_pool + (phys - MP_POOL_PHYS);
     if ((phys & MP_RAM_BIT) != 0)
         return (uint8_t *)(uintptr_t)((phys ^ MP_RAM_BIT) ^ 4096);
     return NULL;

@@ -7,11 +7,11 @@
  * places at each reset (a generation), so that what a device still writes into the old ones is
  * seen, counted, and confused with no later request.
  * Source: SPEC BM-36, BM-37; Virtual I/O Device 1.2 sections 2.7, 5.2. */
-#include "virtio_blk.h"
+#include "drivers/virtio/virtio_blk.h"
 
 #include "drivers/drivers.h"
 
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 #define F_SIZE_MAX ((uint64_t)1 << 1)
 #define F_SEG_MAX ((uint64_t)1 << 2)
@@ -375,25 +375,18 @@ static uint32_t take_out(vblk_t *d, uint64_t now)
     return n;
 }
 
-/* A deadline has passed. Answers that are there already count: a look at the clock comes
- * after the answers, but with so many that poll's limit was reached, not after all. */
+/* A deadline has passed. */
 static void on_timeout(vblk_t *d, uint64_t now)
 {
-    blk_req_t *r;
-    uint32_t n;
-    int rc;
+    uint32_t n = take_out(d, now);
+    int rc = ++d->fruitless > MAX_FRUITLESS ? BLK_E_BROKEN : restart(d);
 
-    while ((r = next_answer(d, &rc)) != NULL)
-        end(d, r, rc);
-    if (gmk_load_acq(&d->blk.broken, GMK_DEV) != 0) /* its own store */
-        return;
-    n = take_out(d, now);
-    rc = ++d->fruitless > MAX_FRUITLESS ? BLK_E_BROKEN : restart(d);
     d->blk.due_ns = BLK_NEVER;
     if (rc != BLK_OK)
         give_up(d);
     for (uint32_t i = 0; i < n; i++) {
-        r = d->again[i].req;
+        blk_req_t *r = d->again[i].req;
+
         if (rc == BLK_OK && start(d, r, d->again[i].deadline_ns, true) == 1)
             gmk_count_add(&d->blk.stats.requeued, 1);
         else
@@ -403,20 +396,36 @@ static void on_timeout(vblk_t *d, uint64_t now)
         publish(d);
 }
 
-/* Finds the next deadline, and acts on one that has passed. */
-static void look_at_time(vblk_t *d)
+static uint64_t next_deadline(const vblk_t *d)
 {
     uint64_t due = BLK_NEVER;
+
+    for (uint32_t i = 0; i < d->blk.depth; i++)
+        if (d->slot[i].req != NULL && d->slot[i].deadline_ns < due)
+            due = d->slot[i].deadline_ns;
+    return due;
+}
+
+/* Finds the next deadline, and acts on one that has passed. Answers that are there already
+ * count: poll may have reached its limit before them. */
+static void look_at_time(vblk_t *d)
+{
     uint64_t now = dev_now_ns();
+    blk_req_t *r;
+    int status;
 
     count_late(d);
     if (now < d->blk.due_ns)
         return;
-    for (uint32_t i = 0; i < d->blk.depth; i++)
-        if (d->slot[i].req != NULL && d->slot[i].deadline_ns < due)
-            due = d->slot[i].deadline_ns;
-    d->blk.due_ns = due;
-    if (due <= now)
+    d->blk.due_ns = next_deadline(d);
+    if (d->blk.due_ns > now)
+        return;
+    while ((r = next_answer(d, &status)) != NULL)
+        end(d, r, status);
+    if (gmk_load_acq(&d->blk.broken, GMK_DEV) != 0) /* its own store */
+        return;
+    d->blk.due_ns = next_deadline(d);
+    if (d->blk.due_ns <= now)
         on_timeout(d, now);
 }
 

@@ -4,7 +4,7 @@
  * size: idx & (size - 1). Two handshakes need a store before a load, and make the store an
  * exchange: publish, then look whether the device sleeps; listen, then look for an answer.
  * Source: Virtual I/O Device 1.2 section 2.7. */
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 #define DESC_NEXT 1u
 #define DESC_WRITE 2u

@@ -91,29 +91,43 @@ void gmki_kernel_free(gmki_kernel_t *k)
     gmk_hal_free(k);
 }
 
-/* Names the first worker that did not leave, and the handler it is in. */
-static void name_stuck(const gmki_kernel_t *k, char *out, size_t bytes)
+/* The worker that did not leave: the first that is in a handler, else the first at all, which
+ * may only have had no processor yet. returns: n_started if all have. */
+static uint32_t stuck_worker(const gmki_kernel_t *k)
 {
-    char story[GMKI_ERROR_BYTES] = "";
+    uint32_t first = k->n_started;
 
-    for (uint32_t w = 0; w < k->n_started; w++) {
+    for (uint32_t w = k->n_started; w-- > 0;) {
         const gmki_wq_t *q = &k->core.sched.wq[w];
-        uint32_t h = gmk_load_rlx(&q->current, GMK_DEV); /* relaxed: for a person to read */
 
         if (gmk_load_acq(&q->exited, GMK_DEV) != 0) /* sync: worker.exited */
             continue;
+        if (first == k->n_started || gmk_load_rlx(&q->current, GMK_DEV) != 0 ||
+            gmk_load_rlx(&k->core.sched.wq[first].current, GMK_DEV) == 0) /* relaxed: so */
+            first = w;
+    }
+    return first;
+}
+
+/* Names that worker, and the handler it is in. */
+static void name_stuck(const gmki_kernel_t *k, char *out, size_t bytes)
+{
+    char story[GMKI_ERROR_BYTES] = "";
+    uint32_t w = stuck_worker(k), h = 0;
+
+    if (w != k->n_started) {
         gmki_error_text(story, "worker ");
         gmki_error_u32(story, w);
-        if (h != 0) {
-            const gmki_handler_t *hd = &k->core.mods.handlers[h - 1];
+        h = gmk_load_rlx(&k->core.sched.wq[w].current, GMK_DEV); /* relaxed: for a person to read */
+    }
+    if (h != 0) {
+        const gmki_handler_t *hd = &k->core.mods.handlers[h - 1];
 
-            gmki_error_text(story, " is in handler '");
-            gmki_error_text(story, hd->name);
-            gmki_error_text(story, "' of module '");
-            gmki_error_text(story, k->core.mods.mods[hd->module]->name);
-            gmki_error_text(story, "'");
-        }
-        break;
+        gmki_error_text(story, " is in handler '");
+        gmki_error_text(story, hd->name);
+        gmki_error_text(story, "' of module '");
+        gmki_error_text(story, k->core.mods.mods[hd->module]->name);
+        gmki_error_text(story, "'");
     }
     story[bytes - 1] = '\0';
     gmk_hal_memcpy(out, story, bytes);
