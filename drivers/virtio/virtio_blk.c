@@ -88,6 +88,9 @@ static uint32_t n_devs;
 
 static vblk_t *vblk_of(blk_dev_t *d) { return (vblk_t *)(void *)d; }
 
+/* sync: blk.broken */
+static bool is_broken(const vblk_t *d) { return gmk_load_acq(&d->blk.broken, GMK_DEV) != 0; }
+
 /* Slots. ------------------------------------------------------------------------------- */
 
 static void free_slot(vblk_t *d, uint16_t s)
@@ -149,7 +152,7 @@ static int restart(vblk_t *d)
     if (virtio_pci_reset(&d->v) != 0)
         return BLK_E_BROKEN;
     /* What it answered before it stopped is no late answer. */
-    d->old_idx = gmk_load_acq(&d->old_used->idx, GMK_SYS);
+    d->old_idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
     virtio_pci_enable_bus_master(&d->v);
     virtio_pci_set_status(&d->v, VIRTIO_S_ACKNOWLEDGE);
     virtio_pci_set_status(&d->v, VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER);
@@ -165,7 +168,7 @@ static void count_late(vblk_t *d)
 
     if (d->old_used == NULL)
         return;
-    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS);
+    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
     late = (uint16_t)(idx - d->old_idx);
     d->old_idx = idx;
     gmk_count_add(&d->blk.stats.spurious, late <= d->ring_size ? late : 1);
@@ -174,7 +177,7 @@ static void count_late(vblk_t *d)
 /* No longer used: it cannot write to memory, and every request ends. */
 static void give_up(vblk_t *d)
 {
-    gmk_store_rel(&d->blk.broken, 1, GMK_DEV); /* to blk_check and readers */
+    gmk_store_rel(&d->blk.broken, 1, GMK_DEV); /* sync: blk.broken */
     pci_disable(d->v.pci, PCI_CMD_MASTER);
     virtio_pci_set_status(&d->v, 0);
     for (uint16_t i = 0; i < d->blk.depth; i++)
@@ -422,7 +425,7 @@ static void look_at_time(vblk_t *d)
         return;
     while ((r = next_answer(d, &status)) != NULL)
         end(d, r, status);
-    if (gmk_load_acq(&d->blk.broken, GMK_DEV) != 0) /* its own store */
+    if (is_broken(d))
         return;
     d->blk.due_ns = next_deadline(d);
     if (d->blk.due_ns <= now)
@@ -446,7 +449,7 @@ static uint32_t give_ready(vblk_t *d, uint32_t max)
 /* Interrupts are off while answers are looked for. */
 static void disarm(vblk_t *d, bool found)
 {
-    if (d->armed && found && gmk_load_acq(&d->irqs, GMK_DEV) == 0 && /* the interrupt's add */
+    if (d->armed && found && gmk_load_acq(&d->irqs, GMK_DEV) == 0 && /* sync: virtio.irqs */
         dev_now_ns() >= d->blk.due_ns)
         gmk_count_add(&d->blk.stats.lost_irqs, 1);
     d->armed = false;
@@ -456,7 +459,7 @@ static void disarm(vblk_t *d, bool found)
 static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
 {
     vblk_t *d = vblk_of(blk);
-    bool live = gmk_load_acq(&blk->broken, GMK_DEV) == 0; /* its own store */
+    bool live = !is_broken(d);
     uint32_t n = give_ready(d, max);
     blk_req_t *r;
     int status;
@@ -466,8 +469,7 @@ static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
         disarm(d, vring_pending(&d->ring));
         for (; n < max && (r = next_answer(d, &status)) != NULL; n++)
             blk_finish(blk, r, status);
-        if (gmk_load_acq(&blk->broken, GMK_DEV) == 0 && /* its own store */
-            (n == 0 || ++d->polls % LOOK_EVERY == 0))
+        if (!is_broken(d) && (n == 0 || ++d->polls % LOOK_EVERY == 0))
             look_at_time(d);
         n += give_ready(d, max - n);
     }
@@ -482,9 +484,9 @@ static bool vblk_arm(blk_dev_t *blk)
 
     if (d->ready.head != NULL)
         return false;
-    if (gmk_load_acq(&blk->broken, GMK_DEV) != 0) /* its own store */
+    if (is_broken(d))
         return true;
-    gmk_store_rel(&d->irqs, 0, GMK_DEV);
+    gmk_store_rel(&d->irqs, 0, GMK_DEV); /* sync: virtio.irqs */
     d->armed = true;
     if (vring_listen(&d->ring))
         return true;
@@ -507,7 +509,7 @@ static int vblk_reset(blk_dev_t *blk)
     d->fruitless = 0;
     blk->due_ns = BLK_NEVER;
     if (rc == BLK_OK)
-        gmk_store_rel(&blk->broken, 0, GMK_DEV); /* to blk_check and readers */
+        gmk_store_rel(&blk->broken, 0, GMK_DEV); /* sync: blk.broken */
     else
         give_up(d);
     return rc;
@@ -520,7 +522,7 @@ static void on_interrupt(void *arg)
 {
     vblk_t *d = arg;
 
-    gmk_add_ar(&d->irqs, 1, GMK_DEV); /* to disarm */
+    gmk_add_ar(&d->irqs, 1, GMK_DEV); /* sync: virtio.irqs */
     blk_irq(&d->blk);
 }
 

@@ -125,18 +125,18 @@ bool vring_publish(vring_t *r)
     if (old == now)
         return false;
     r->published = now;
-    /* the device acquires idx; and it says that it sleeps before it looks at idx once more */
-    gmk_xchg_sc(&r->avail->idx, now, GMK_SYS);
-    if (!r->event_idx)
+    /* The device says that it sleeps before it looks at idx once more. */
+    gmk_xchg_sc(&r->avail->idx, now, GMK_SYS); /* sync: virtio.avail */
+    if (!r->event_idx)                         /* sync: virtio.avail */
         return (gmk_load_acq(&r->used->flags, GMK_SYS) & USED_NO_NOTIFY) == 0;
-    event = gmk_load_acq(avail_event(r), GMK_SYS);
+    event = gmk_load_acq(avail_event(r), GMK_SYS); /* sync: virtio.avail */
     return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
 bool vring_pending(vring_t *r)
 {
     if (r->seen_used == r->last_used)
-        r->seen_used = gmk_load_acq(&r->used->idx, GMK_SYS); /* the device's release */
+        r->seen_used = gmk_load_acq(&r->used->idx, GMK_SYS); /* sync: virtio.used */
     return r->seen_used != r->last_used;
 }
 
@@ -178,9 +178,9 @@ int vring_take(vring_t *r, vring_used_t *out)
  * would do for a device that looks at once; QEMU's I/O threads look after a batch.) */
 void vring_quiet(vring_t *r)
 {
-    if (r->event_idx)
+    if (r->event_idx) /* sync: virtio.listen */
         gmk_store_rel(used_event(r), (uint16_t)(r->last_used + 0x7fff), GMK_SYS);
-    else if (!r->quiet)
+    else if (!r->quiet) /* sync: virtio.listen */
         gmk_store_rel(&r->avail->flags, (uint16_t)AVAIL_NO_INTERRUPT, GMK_SYS);
     r->quiet = true;
 }
@@ -188,9 +188,9 @@ void vring_quiet(vring_t *r)
 bool vring_listen(vring_t *r)
 {
     if (r->event_idx)
-        gmk_xchg_sc(used_event(r), r->last_used, GMK_SYS);
+        gmk_xchg_sc(used_event(r), r->last_used, GMK_SYS); /* sync: virtio.listen */
     else
-        gmk_xchg_sc(&r->avail->flags, (uint16_t)0, GMK_SYS);
+        gmk_xchg_sc(&r->avail->flags, (uint16_t)0, GMK_SYS); /* sync: virtio.listen */
     r->quiet = false;
     return !vring_pending(r);
 }
