@@ -7,11 +7,11 @@
  * are rung once a poll, also for what done callbacks submit. A dropped interrupt costs LOOK_NS, not
  * a deadline: poll is due that soon while requests are out. Source: SPEC BM-36, BM-37; NVM
  * Express 1.4 sections 4.2 (commands), 4.3 (pages), 4.6, 6. */
-#include "nvme.h"
+#include "drivers/nvme/nvme.h"
 
 #include "drivers/drivers.h"
 
-#include "nvme_ctrl.h"
+#include "drivers/nvme/nvme_ctrl.h"
 
 enum { OP_FLUSH = 0, OP_WRITE = 1, OP_READ = 2 };
 
@@ -38,7 +38,7 @@ typedef struct nvme {
     blk_dev_t blk; /* first: the ops cast */
     nvme_ctrl_t c;
     nvme_facts_t facts;
-    uint32_t shift;   /* sectors of a block, as a power of two */
+    uint32_t shift; /* sectors of a block, as a power of two */
     bool armed, masked, polling;
     gmk_a32_t irqs;
     uint32_t seen_irqs; /* when it was armed last, or masked */

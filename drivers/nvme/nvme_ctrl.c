@@ -2,9 +2,9 @@
  * An NVMe controller. Floor: drivers. See nvme_ctrl.h.
  * Source: NVM Express 1.4 sections 3.1 (registers), 4.1 (queues), 4.6 (completions), 5.3-5.21
  * (admin commands), 7.6.1 (initialization). */
-#include "nvme_ctrl.h"
+#include "drivers/nvme/nvme_ctrl.h"
 
-#include "nvme.h"
+#include "drivers/nvme/nvme.h"
 
 enum { REG_CAP = 0, REG_INTMS = 0x0c, REG_CC = 0x14, REG_CSTS = 0x1c, REG_AQA = 0x24 };
 enum { REG_ASQ = 0x28, REG_ACQ = 0x30, REG_BELLS = 0x1000 };
