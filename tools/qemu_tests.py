@@ -70,7 +70,7 @@ class Run:
                 f.truncate(512 * sectors)
             words += ['--disk', f'{path},device={kind}']
         return words + ['--append',
-                        f"run={self.args.run}{' destructive' if self.destructive else ''}"]
+                        f"run={self.args.run} exit=debug{' destructive' if self.destructive else ''}"]
 
     def execute(self):
         folder = tempfile.mkdtemp(prefix='ggmk-qemu-tests-')

@@ -282,12 +282,16 @@ static int start(vblk_t *d, blk_req_t *r, uint64_t deadline_ns, bool again)
     return 1;
 }
 
+static void ring_bell(vblk_t *d)
+{
+    gmk_count_add(&d->blk.stats.kicks, 1);
+    virtio_pci_notify(&d->v, 0, &d->ring);
+}
+
 static void publish(vblk_t *d)
 {
-    if (vring_publish(&d->ring)) {
-        gmk_count_add(&d->blk.stats.kicks, 1);
-        virtio_pci_notify(&d->v, 0, &d->ring);
-    }
+    if (vring_publish(&d->ring))
+        ring_bell(d);
 }
 
 static uint32_t vblk_submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
@@ -471,11 +475,25 @@ static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
             blk_finish(blk, r, status);
         if (!is_broken(d) && (n == 0 || ++d->polls % LOOK_EVERY == 0))
             look_at_time(d);
+        if (n == 0 && !is_broken(d) && vring_overslept(&d->ring))
+            ring_bell(d);
         n += give_ready(d, max - n);
     }
     if (blk->inflight == 0)
         blk->due_ns = BLK_NEVER;
     return n;
+}
+
+/* Listens, and looks again after a read of the device, which no emulator carries out early: see
+ * vring_overslept. returns: false: there is an answer already. */
+static bool listen_well(vblk_t *d)
+{
+    if (!vring_listen(&d->ring))
+        return false;
+    (void)virtio_pci_get_status(&d->v);
+    if (vring_overslept(&d->ring))
+        ring_bell(d);
+    return !vring_pending(&d->ring);
 }
 
 static bool vblk_arm(blk_dev_t *blk)
@@ -488,7 +506,7 @@ static bool vblk_arm(blk_dev_t *blk)
         return true;
     gmk_store_rel(&d->irqs, 0, GMK_DEV); /* sync: virtio.irqs */
     d->armed = true;
-    if (vring_listen(&d->ring))
+    if (listen_well(d))
         return true;
     d->armed = false;
     vring_quiet(&d->ring);

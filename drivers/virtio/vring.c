@@ -116,22 +116,37 @@ int vring_add(vring_t *r, const vring_seg_t *seg, uint32_t n, vring_desc_t *tabl
     return head;
 }
 
+/* Whether the device says that it sleeps and what it has not seen was published since it was
+ * last told; then it counts as told. */
+static bool must_ring(vring_t *r)
+{
+    uint16_t now = r->published;
+    uint16_t event;
+    bool sleeps;
+
+    if (r->event_idx) {
+        event = gmk_load_acq(avail_event(r), GMK_SYS); /* sync: virtio.avail */
+        sleeps = (uint16_t)(now - event - 1) < (uint16_t)(now - r->rung);
+    } else {
+        sleeps = now != r->rung && (gmk_load_acq(&r->used->flags, GMK_SYS) & USED_NO_NOTIFY) ==
+                                       0; /* sync: virtio.avail */
+    }
+    if (sleeps)
+        r->rung = now;
+    return sleeps;
+}
+
 bool vring_publish(vring_t *r)
 {
-    uint16_t old = r->published;
-    uint16_t now = r->avail_idx;
-    uint16_t event;
-
-    if (old == now)
+    if (r->published == r->avail_idx)
         return false;
-    r->published = now;
+    r->published = r->avail_idx;
     /* The device says that it sleeps before it looks at idx once more. */
-    gmk_xchg_sc(&r->avail->idx, now, GMK_SYS); /* sync: virtio.avail */
-    if (!r->event_idx)                         /* sync: virtio.avail */
-        return (gmk_load_acq(&r->used->flags, GMK_SYS) & USED_NO_NOTIFY) == 0;
-    event = gmk_load_acq(avail_event(r), GMK_SYS); /* sync: virtio.avail */
-    return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+    gmk_xchg_sc(&r->avail->idx, r->published, GMK_SYS); /* sync: virtio.avail */
+    return must_ring(r);
 }
+
+bool vring_overslept(vring_t *r) { return r->rung != r->published && must_ring(r); }
 
 bool vring_pending(vring_t *r)
 {

@@ -40,9 +40,10 @@ TARGETS = {
     'boot': ('sim', 512, 150),
     'replay': ('sim', 4096, 60),
     'pipeline': ('sim', 4096, 50),
+    'shim': ('linux', 4096, 20000),
 }
 # What a target links beside the library.
-LIBRARIES = {'virtio': ('libgmk_drivers.a',), 'nvme': ('libgmk_drivers.a',)}
+LIBRARIES = {'virtio': ('libgmk_drivers.a',), 'nvme': ('libgmk_drivers.a',), 'shim': ('libgmk_shim.a',)}
 # A switch between fibers is no leak of a stack; what memory is refused is the kernel's answer.
 ASAN = 'allocator_may_return_null=1:detect_stack_use_after_return=0:handle_abort=1'
 ENV = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and
@@ -167,6 +168,8 @@ def build_plant(name, fields, text):
     includes += {'linux': ['-Iinclude', '-Isrc', '-I.', '-Ihal/common', '-Ihal/linux'],
                  'sim': ['-Ihal/sim', '-Iinclude', '-Isrc', '-Ihal/common', '-DGMK_SIM=1',
                          '-Wl,--wrap=_Exit']}[port]
+    if target in LIBRARIES:
+        includes.append('-I' + os.path.dirname(fields['file']))
     objects = [source] if changed.endswith('.h') else \
         [changed, os.path.join(OUT, port, source[:-2] + '.o')]
     exe = os.path.join(place, 'fuzz')

@@ -15,7 +15,7 @@
 
 #define TURN_NS 2000000u    /* of one thread while others of its processor wait */
 #define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
-#define RELAX_PATIENCE_NS 200000u
+#define RELAX_PATIENCE_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
 #define MAX_ARM_NS 1000000000u /* the timer counts 32 bits */
@@ -121,7 +121,7 @@ static void make_ready(x86_runq_t *q, x86_thread_t *t)
     if (t->cpu == x86_cpu_self()) {
         arm(q);
     } else if (q->idle || first) {
-        q->idle = 0; /* one interrupt is enough */
+        gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock; one interrupt is enough */
         lapic_send_ipi(t->cpu->apic_id, X86_VECTOR_WAKE);
     }
 }
@@ -163,7 +163,7 @@ static void halt(x86_runq_t *q)
 {
     uint64_t t0;
 
-    q->idle = 1;
+    gmk_store_rlx(&q->idle, 1, GMK_DEV); /* relaxed: under the lock */
     arm(q);
     x86_unlock_irq(&q->lock, 0);
     t0 = clock_now_ns();
@@ -171,7 +171,7 @@ static void halt(x86_runq_t *q)
     q->load.n_halts++;
     q->load.halted_ns += clock_now_ns() - t0;
     x86_lock_irq(&q->lock);
-    q->idle = 0;
+    gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock */
 }
 
 /* Gives the processor to the next ready thread; a thread that is not RUNNING stays until it is
@@ -231,6 +231,7 @@ void x86_relax(void)
     }
     x86_sleep_ns(RELAX_SLEEP_NS);
     me->relax_last = clock_now_ns();
+    me->relax_began = me->relax_last;
 }
 
 /* Waiting. -------------------------------------------------------------------------- */
@@ -547,6 +548,11 @@ bool x86_guard_fault(x86_frame_t *f, uint32_t what)
     f->rax = what;
     f->rflags = X86_RFLAGS_IF | 2;
     return true;
+}
+
+bool x86_cpu_halts(uint32_t cpu)
+{
+    return gmk_load_rlx(&runqs[cpu].idle, GMK_DEV) != 0; /* relaxed: old at once */
 }
 
 void x86_get_load(uint32_t cpu, x86_load_t *out)

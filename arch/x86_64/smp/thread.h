@@ -77,5 +77,7 @@ typedef struct x86_load {
     uint64_t halted_ns;
 } x86_load_t;
 void x86_get_load(uint32_t cpu, x86_load_t *out);
+/* Whether the processor halts, or is about to: old as soon as it is said. */
+bool x86_cpu_halts(uint32_t cpu);
 
 #endif
