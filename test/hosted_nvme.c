@@ -615,6 +615,35 @@ GMK_TEST(nvme_late_answers_in_the_new_queue_count_once)
     finish();
 }
 
+/* Sequences come round after 256 uses of a slot. (It was: the answer to a later request was taken
+ * for the late one, and the request was lost; found by kernel_disk.) */
+GMK_TEST(nvme_identifier_of_a_lost_command_is_not_used_again)
+{
+    mn_cmd_t old;
+
+    GMK_REQUIRE(begin_slow());
+    gmk_test_assert(submit(0, BLK_READ, 0, 1));
+    mn_fetch(&dev);
+    old = dev.held[0];
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+    gmk_test_assert_eq(poll(), 1);
+    ended(0, BLK_E_RESET);
+    for (uint32_t i = 0; i < 1000; i++) {
+        gmk_test_assert(submit(1, BLK_READ, i, 1));
+        mn_fetch(&dev);
+        gmk_test_assert_ne(dev.held[0].dw[0] >> 16, old.dw[0] >> 16);
+        mn_answer(&dev, 0, MN_TRUTH);
+        gmk_test_assert_eq(poll(), 1);
+        ended(1, BLK_OK);
+    }
+    gmk_test_assert_eq(stat(&disk->stats.spurious), 0);
+    mn_post(&dev.q[1], 1, dev.q[1].head, old.dw[0] >> 16);
+    gmk_test_assert_eq(poll(), 0);
+    gmk_test_assert_eq(stat(&disk->stats.spurious), 1);
+    gmk_test_assert(!broken());
+    finish();
+}
+
 /* Thousands of timeouts leak no slot and no identifier. */
 GMK_TEST(nvme_many_timeouts_leak_nothing)
 {

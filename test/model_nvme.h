@@ -60,7 +60,7 @@ typedef struct mn {
     char serial[21];
     /* What it does wrong. */
     bool no_ready, no_stop, dead_start, gone, fatal, mute_admin, admin_lies, no_irqs;
-    uint32_t fail_opcode, fail_status; /* of admin commands: status instead; 0: none */
+    uint32_t fail_opcode, fail_status; /* of admin commands: status instead; ff: none */
     bool eager;                        /* works off everything at each doorbell */
 
     mp_func_t *func;
@@ -346,6 +346,21 @@ static uint32_t mn_create(mn_t *m, const mn_cmd_t *c)
     return 0;
 }
 
+/* Takes away the submission queue of pair 1, with what it holds, or then its completion queue. */
+static uint32_t mn_delete(mn_t *m, const mn_cmd_t *c)
+{
+    mn_pair_t *p = &m->q[1];
+    bool sq = (c->dw[0] & 0xff) == 0;
+
+    if (c->dw[10] != 1 || (sq ? p->sq_n : p->cq_n) == 0 || (!sq && p->sq_n != 0))
+        return 0x101;
+    m->before = *p;
+    m->n_held = 0;
+    p->sq_n = 0;
+    p->cq_n = sq ? p->cq_n : 0;
+    return 0;
+}
+
 static uint32_t mn_admin_work(mn_t *m, const mn_cmd_t *c)
 {
     uint8_t page[4096] = {0};
@@ -353,6 +368,8 @@ static uint32_t mn_admin_work(mn_t *m, const mn_cmd_t *c)
 
     if (opcode == m->fail_opcode)
         return m->fail_status;
+    if (opcode == 0 || opcode == 4)
+        return mn_delete(m, c);
     if (opcode == 1 || opcode == 5)
         return mn_create(m, c);
     if (opcode == 9)
@@ -535,6 +552,7 @@ static mn_t mn_plain(uint8_t *image, uint64_t bytes)
                   .cqes = 0x44,
                   .cache = true,
                   .image = image,
+                  .fail_opcode = 0xff,
                   .serial = "MODEL-N",
                   .eager = true};
 }

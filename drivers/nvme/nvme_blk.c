@@ -181,6 +181,8 @@ static int start(nvme_t *d, blk_req_t *r, uint64_t deadline_ns, bool again)
     if (s == NO_SLOT)
         return 0;
     d->slot[s].sequence++;
+    if (d->slot[s].late == (LATE | id_of(d, s))) /* its answer may still come */
+        d->slot[s].sequence++;
     rc = put(d, s, r);
     if (rc != BLK_OK)
         return rc;
@@ -307,6 +309,7 @@ static int restart(nvme_t *d)
     int rc;
 
     gmk_count_add(&d->blk.stats.resets, 1);
+    nvme_ctrl_retire(&d->c);
     d->old = d->c.io;
     rc = nvme_ctrl_stop(&d->c);
     if (rc != BLK_OK)

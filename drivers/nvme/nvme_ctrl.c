@@ -19,8 +19,10 @@ enum { REG_ASQ = 0x28, REG_ACQ = 0x30, REG_BELLS = 0x1000 };
 
 #define ADMIN_ENTRIES 16u
 #define ADMIN_NS 5000000000ull
+#define RETIRE_NS 500000000ull
 
-enum { OP_CREATE_SQ = 1, OP_CREATE_CQ = 5, OP_IDENTIFY = 6, OP_SET_FEATURES = 9 };
+enum { OP_DELETE_SQ = 0, OP_CREATE_SQ = 1, OP_DELETE_CQ = 4, OP_CREATE_CQ = 5 };
+enum { OP_IDENTIFY = 6, OP_SET_FEATURES = 9 };
 enum { CNS_NAMESPACE = 0, CNS_CONTROLLER = 1, CNS_ACTIVE = 2 };
 enum { FEATURE_QUEUES = 7 };
 
@@ -271,9 +273,9 @@ int nvme_ctrl_start(nvme_ctrl_t *c)
 
 /* Carries one out, by polling. returns: BLK_OK; BLK_E_BROKEN; BLK_E_TIMEOUT; else the end that
  * its status stands for. */
-static int admin(nvme_ctrl_t *c, const nvme_cmd_t *cmd)
+static int admin_within(nvme_ctrl_t *c, const nvme_cmd_t *cmd, uint64_t ns)
 {
-    uint64_t end = dev_now_ns() + ADMIN_NS;
+    uint64_t end = dev_now_ns() + ns;
     uint16_t id = ++c->admin_id & 0x7fff;
     nvme_cmd_t *e = nvme_next(&c->admin);
     nvme_answer_t a;
@@ -296,6 +298,19 @@ static int admin(nvme_ctrl_t *c, const nvme_cmd_t *cmd)
         return BLK_E_BROKEN;
     nvme_told(&c->admin);
     return a.status == 0 ? BLK_OK : nvme_status_of(a.status);
+}
+
+static int admin(nvme_ctrl_t *c, const nvme_cmd_t *cmd) { return admin_within(c, cmd, ADMIN_NS); }
+
+void nvme_ctrl_retire(nvme_ctrl_t *c)
+{
+    nvme_cmd_t sq = {.dw = {OP_DELETE_SQ}};
+    nvme_cmd_t cq = {.dw = {OP_DELETE_CQ}};
+
+    sq.dw[10] = cq.dw[10] = c->io.number;
+    if ((reg(c, REG_CC) & CC_ENABLE) != 0 && reg(c, REG_CSTS) == CSTS_READY &&
+        admin_within(c, &sq, RETIRE_NS) == BLK_OK)
+        (void)admin_within(c, &cq, RETIRE_NS); /* a reset follows in any case */
 }
 
 static int identify(nvme_ctrl_t *c, uint32_t cns, uint32_t nsid)

@@ -100,6 +100,9 @@ void nvme_ctrl_mask(const nvme_ctrl_t *c, bool masked);
 /* Stops it and takes the memory back. */
 void nvme_ctrl_close(nvme_ctrl_t *c);
 
+/* Before a reset: takes the I/O pair away if the controller still answers, so that nothing is in
+ * flight. (QEMU 7.2 is corrupted by a reset with commands in flight.) */
+void nvme_ctrl_retire(nvme_ctrl_t *c);
 /* Stops the controller; waits as long as CAP.TO says. returns: BLK_OK, BLK_E_BROKEN. */
 int nvme_ctrl_stop(nvme_ctrl_t *c);
 /* Starts a stopped controller with the other memory; the admin queue works after it.

@@ -206,7 +206,7 @@ static bool make(bytes_t *b)
     dev.no_stop = wild == 255;
     dev.no_ready = wild == 254;
     dev.admin_lies = wild == 253;
-    dev.fail_opcode = wild == 252 ? take8(b) % 16u : 0;
+    dev.fail_opcode = wild == 252 ? take8(b) % 16u : 0xff;
     dev.eager = false;
     return false;
 }
