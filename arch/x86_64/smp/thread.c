@@ -12,6 +12,7 @@
 #include "arch/x86_64/memory/tlb.h"
 #include "arch/x86_64/memory/vmm.h"
 #include "arch/x86_64/smp/runq.h"
+#include "ggmk/base/bits.h"
 
 #define TURN_NS 2000000u    /* of one thread while others of its processor wait */
 #define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
@@ -174,40 +175,31 @@ static void halt(x86_runq_t *q)
     q->idle = 0;
 }
 
-/* Gives the processor to the next ready thread; a thread that is not RUNNING stays until it is
- * woken, and halts in place while nobody else wants to run. pre: interrupts off. */
+/* Gives the processor to the next ready thread. The caller, if RUNNING, goes on when nobody
+ * waits, else to the end of the line, under one hold of the lock: who left it in neither would
+ * be lost. If not RUNNING it stays until it is woken, and halts in place while nobody else
+ * wants to run. pre: interrupts off. */
 static void schedule(void)
 {
     x86_runq_t *q = my_runq();
-    x86_thread_t *me = x86_thread_self(), *next;
+    x86_thread_t *me = x86_thread_self(), *next = NULL;
 
     x86_lock_irq(&q->lock);
-    q->turn_over = false;
-    while ((next = pop(q)) == NULL) {
-        if (me->state == RUNNING)
-            next = me;
-        else if (me->state == DONE)
+    if (me->state == RUNNING && (q->head == NULL || me == &q->idle_thread))
+        next = me;
+    else if (me->state == RUNNING)
+        push(q, me);
+    while (next == NULL && (next = pop(q)) == NULL) {
+        if (me->state == DONE)
             next = &q->idle_thread;
         else
             halt(q);
-        if (next != NULL)
-            break;
     }
+    q->turn_over = false;
     arm(q);
     x86_unlock_irq(&q->lock, 0);
     if (next != me)
         switch_to(q, me, next);
-}
-
-static void yield(void)
-{
-    x86_runq_t *q = my_runq();
-
-    x86_lock_irq(&q->lock);
-    if (q->head != NULL)
-        push(q, x86_thread_self());
-    x86_unlock_irq(&q->lock, 0);
-    schedule();
 }
 
 void x86_relax(void)
@@ -217,7 +209,7 @@ void x86_relax(void)
 
     if (gmk_load_rlx(&my_runq()->n_ready, GMK_DEV) != 0) { /* relaxed: looked at again, locked */
         flags = x86_irq_save();
-        yield();
+        schedule();
         x86_irq_restore(flags);
         return;
     }
@@ -460,7 +452,7 @@ void x86_drop(void)
     if (--me->holds != 0 || !my_runq()->turn_over || !x86_irq_enabled())
         return;
     flags = x86_irq_save();
-    yield();
+    schedule();
     x86_irq_restore(flags);
 }
 
@@ -507,7 +499,7 @@ void x86_thread_after_interrupt(void)
 
     if (me != NULL && cpu->interrupts == 0 && cpu->runq->turn_over && me->state == RUNNING &&
         me->holds == 0 && me != &cpu->runq->idle_thread)
-        yield();
+        schedule();
 }
 
 void x86_timer_within(uint64_t ns)
@@ -515,7 +507,7 @@ void x86_timer_within(uint64_t ns)
     x86_runq_t *q = my_runq();
     uint64_t flags = x86_lock_irq(&q->lock);
 
-    q->asked_ns = clock_now_ns() + ns;
+    q->asked_ns = gmk_min64(q->asked_ns, clock_now_ns() + ns);
     arm(q);
     x86_unlock_irq(&q->lock, flags);
 }
