@@ -14,8 +14,8 @@
 #include "arch/x86_64/smp/runq.h"
 #include "ggmk/base/bits.h"
 
-#define TURN_NS 2000000u    /* of one thread while others of its processor wait */
-#define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
+#define TURN_NS 500000u    /* of one thread while others of its processor wait */
+#define RELAX_GAP_NS 3000u /* calls of x86_relax this close have nothing done between them */
 #define RELAX_PATIENCE_NS 200000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
@@ -222,7 +222,8 @@ void x86_relax(void)
         return;
     }
     x86_sleep_ns(RELAX_SLEEP_NS);
-    me->relax_last = clock_now_ns();
+    me->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
+    me->relax_began = me->relax_last;
 }
 
 /* Waiting. -------------------------------------------------------------------------- */
