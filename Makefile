@@ -46,6 +46,7 @@ help:
 	@echo '               make bench and bench-check, on made-up figures'
 	@echo 'run            the kernel in QEMU, 4 CPUs and a disk; RUN= its job; run-debug waits for gdb'
 	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
+	@echo 'test-faults    provoked faults, bad kernels, odd machines and disks, each by its result'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'clean'

@@ -46,4 +46,9 @@ boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
 	  --times $(BOOTS) $(K)/gmk_kernel.elf
 
-.PHONY: run run-debug test-qemu boots
+# Every fault that can be provoked, bad kernels, odd machines and disks. FAULT= only such names.
+FAULT ?=
+test-faults: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+	@python3 test/qemu_faults.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf $(FAULT)
+
+.PHONY: run run-debug test-qemu test-faults boots
