@@ -275,7 +275,8 @@ PASSED = r'^[1-9]\d* passed, 0 failed, \d+ skipped$'
 
 
 def good(name, cpus=4, **more):
-    wants = [rf'^boot: smp: {cpus} of {cpus} CPUs run'] + more.pop('wants', []) + [PASSED]
+    wants = more.pop('early', []) + [rf'^boot: smp: {cpus} of {cpus} CPUs run']
+    wants += more.pop('wants', []) + [PASSED]
     return Case(name, PASS, wants, cpus=cpus, lacks=[r'^\[FAIL\]', 'PANIC'] + more.pop('lacks', []),
                 **more)
 
@@ -286,7 +287,7 @@ def shim_cases():
             'cut_off': (lambda i: read(i.kernel)[:30000], 'a segment lies outside the file'),
             'headers_cut_off': (lambda i: read(i.kernel)[:40], 'the kernel file is cut off'),
             'elf32': (lambda i: b'\x7fELF\x01' + read(i.kernel)[5:], 'the kernel is no ELF64 file'),
-            'no_request': (lambda i: read(i.kernel).replace(bytes.fromhex('c8955c6d2a6e56f9'),
+            'no_request': (lambda i: read(i.kernel).replace(bytes.fromhex('c8a6955c2d2b56f9'),
                                                             bytes(8)), 'wrong protocol revision')}
     for name, (module, text) in says.items():
         yield Case(f'shim_{name}', HANG, [rf'^shim: {text}'], module=module, limit=4,
@@ -310,13 +311,13 @@ def machine_cases():
                                             r'^\[FAIL\] smoke_kernel_boots out of memory'],
                args=['--memory', '16M'], lacks=['PANIC'])
     yield good('machine_sparse_apic_ids', cpus=6, machine=['-smp', '6,sockets=2,cores=3'])
-    yield good('machine_without_hpet', machine=['-machine', 'hpet=off'], wants=[', 0 kHz by HPET'])
-    yield good('machine_without_pit', machine=['-machine', 'pit=off'], wants=['TSC 0 kHz by PIT'])
+    yield good('machine_without_hpet', machine=['-machine', 'hpet=off'], early=[', 0 kHz by HPET'])
+    yield good('machine_without_pit', machine=['-machine', 'pit=off'], early=['TSC 0 kHz by PIT'])
     yield good('machine_without_acpi', cpus=1, machine=['-machine', 'acpi=off'])
     yield Case('machine_without_acpi_stands_still', HANG,
                [PASSED, r'^ggmk: this machine does not say how it is switched off: halted$'],
                append='run=test', machine=['-machine', 'acpi=off'], limit=5)
-    yield good('machine_x2apic', args=['--cpu', 'max,+x2apic'], wants=['lapic: x2APIC'],
+    yield good('machine_x2apic', args=['--cpu', 'max,+x2apic'], early=['lapic: x2APIC'],
                skip=('lapic: x2APIC', 'this QEMU emulates no x2APIC'))
 
 
