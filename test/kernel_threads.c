@@ -105,7 +105,7 @@ static void bounce_with(uint32_t cpu, uint32_t rounds, uint64_t timeout_ns)
  * between two, and to a thread of the same one. */
 GMK_TEST(kernel_threads_no_wake_up_is_lost_between_processors_that_halt)
 {
-    uint32_t rounds = (uint32_t)gmk_test_scale(4000, 1000);
+    uint32_t rounds = (uint32_t)gmk_test_scale(2000, 300);
 
     for (uint32_t cpu = 0; cpu < x86_n_cpus && cpu < 4; cpu++)
         bounce_with(cpu, rounds, GMK_HAL_FOREVER);
@@ -115,7 +115,7 @@ GMK_TEST(kernel_threads_no_wake_up_is_lost_between_processors_that_halt)
 GMK_TEST(kernel_threads_wake_ups_and_timeouts_that_meet_lose_nothing)
 {
     for (uint64_t ns = 1000; ns <= 64000; ns *= 4)
-        bounce_with(x86_n_cpus - 1, (uint32_t)gmk_test_scale(1000, 300), ns);
+        bounce_with(x86_n_cpus - 1, (uint32_t)gmk_test_scale(1000, 200), ns);
 }
 
 GMK_TEST(kernel_threads_a_wake_before_the_wait_ends_it_at_once)

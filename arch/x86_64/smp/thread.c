@@ -202,28 +202,29 @@ static void schedule(void)
         switch_to(q, me, next);
 }
 
+/* All threads of a processor count together: those that wait in turns for what another
+ * processor does keep the host from running that one, as one alone does. */
 void x86_relax(void)
 {
-    x86_thread_t *me = x86_thread_self();
-    uint64_t now, flags;
+    x86_runq_t *q = my_runq();
+    uint64_t now = clock_now_ns(), flags;
 
-    if (gmk_load_rlx(&my_runq()->n_ready, GMK_DEV) != 0) { /* relaxed: looked at again, locked */
-        flags = x86_irq_save();
-        schedule();
-        x86_irq_restore(flags);
+    if (now - q->relax_last > RELAX_GAP_NS)
+        q->relax_began = now;
+    q->relax_last = now;
+    if (now - q->relax_began >= RELAX_PATIENCE_NS) {
+        x86_sleep_ns(RELAX_SLEEP_NS);
+        q->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
+        q->relax_began = q->relax_last;
         return;
     }
-    now = clock_now_ns();
-    if (now - me->relax_last > RELAX_GAP_NS)
-        me->relax_began = now;
-    me->relax_last = now;
-    if (now - me->relax_began < RELAX_PATIENCE_NS) {
+    if (gmk_load_rlx(&q->n_ready, GMK_DEV) == 0) { /* relaxed: looked at again, locked */
         x86_pause();
         return;
     }
-    x86_sleep_ns(RELAX_SLEEP_NS);
-    me->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
-    me->relax_began = me->relax_last;
+    flags = x86_irq_save();
+    schedule();
+    x86_irq_restore(flags);
 }
 
 /* Waiting. -------------------------------------------------------------------------- */
