@@ -11,7 +11,7 @@ include mk/kernel.mk
 include mk/qemu.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
-include $(wildcard bench/rules.mk)
+include $(wildcard bench/rules.mk bench/qemu/rules.mk)
 include mk/install.mk
 
 help:
@@ -48,7 +48,10 @@ help:
 	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
 	@echo 'test-faults    provoked faults, bad kernels, odd machines and disks, each by its result'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
+	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='
+	@echo 'iso            build/ggmk.iso for BIOS and UEFI, ISO_CMDLINE=; by Limine from LIMINE_DIR='
+	@echo 'shim-check     the loader shim by every way in, and each fault of what it is given'
 	@echo 'clean'
 
 clean:

@@ -11,7 +11,7 @@ import statistics
 
 BEST = "best"
 OVER, COST, SPREAD = "over", "cost", "spread"
-LOW_IS_GOOD = ("ns", "MiB")
+LOW_IS_GOOD = ("ns", "ms", "MiB")
 OURS = "GGMK"
 
 

@@ -47,3 +47,10 @@ kernel: $(K)/gmk_kernel.elf $(K)/gmk_shim.elf
 	@ln -sfn $(patsubst build/%,%,$(K))/gmk_shim.elf build/gmk_shim.elf
 
 .PHONY: kernel
+
+# Hosted programs with a main of their own, in the kernel: test/kernel has the libc they need.
+$(K)/test/soak_mixed.o $(K)/test/kernel/program.o: INCLUDES_$(KPORT) := -Itest/kernel/libc $(INCLUDES_$(KPORT))
+$(K)/bin/soak_mixed.elf: $(K)/test/soak_mixed.o $(K)/test/kernel/program.o $(K_BASE) \
+                         $(K)/libgmk_cpu.a $(KLDSCRIPT)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KLDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -lgcc -o $@

@@ -18,7 +18,7 @@ build/disk.img: $(DISK_TEXT)
 	$(Q)cp -f $< $@ && chmod u+w $@ && truncate -s '>1M' $@ && truncate -s %512 $@
 
 QEMU_RUN = $(QEMU_PY) --kernel $(SHIM) --initrd $(K)/gmk_kernel.elf --cpus $(QEMU_CPUS) \
-           --memory $(QEMU_MEMORY) --disk $(DISK) --append 'run=$(RUN)' $(QEMU_ARGS)
+           --memory $(QEMU_MEMORY) --disk $(DISK) --append 'run=$(RUN) exit=debug' $(QEMU_ARGS)
 
 # RUN= is the job: demo, test, monitor (keys go to the serial port), bench.
 run: kernel $(DISK)
@@ -28,27 +28,43 @@ run-debug: kernel $(DISK)
 	@$(QEMU_RUN) --debug --symbols $(K)/gmk_kernel.elf $(if $(filter monitor,$(RUN)),--interactive)
 
 # Every test program of the other machines, and those of the kernel alone (test/kernel_*.c).
-# Without QEMU nothing is built, and all of it is one skip.
-HAVE_QEMU := $(shell command -v qemu-system-x86_64)
+# Without QEMU, or Python to run it, nothing is built, and all of it is one skip.
+HAVE_QEMU := $(and $(shell command -v qemu-system-x86_64),$(shell command -v python3))
 KTESTS ?= $(TESTS_ALL) $(sort $(basename $(notdir $(wildcard test/kernel_*.c))))
 KTEST_IMAGES = $(KTESTS:%=$(K)/bin/%.elf)
 KTEST_HOSTED = $(patsubst %,$(B)/linux/test/%.o,$(filter $(TESTS_ALL),$(KTESTS)))
 TEST_CPUS ?= 1,2,4
-
-test-qemu: $(if $(HAVE_QEMU),$(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM))
-	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --hosted $(B)/linux/test \
-	  $(KTEST_IMAGES)
+# TEST_SCALE=full: loops of the size that they have on a machine that is not emulated.
+TEST_SCALE ?= small
+FAULT ?=
 
 # Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
 BOOTS ?= 10
-boots: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+
+ifneq ($(HAVE_QEMU),)
+test-qemu: $(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM)
+	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --scale '$(TEST_SCALE)' \
+	  --hosted $(B)/linux/test $(KTEST_IMAGES)
+
+boots: $(K)/gmk_kernel.elf $(SHIM)
 	@sh mk/positive.sh 'BOOTS=$(BOOTS)'
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
 	  --times $(BOOTS) $(K)/gmk_kernel.elf
 
-# Every fault that can be provoked, bad kernels, odd machines and disks. FAULT= only such names.
-FAULT ?=
-test-faults: $(if $(HAVE_QEMU),$(K)/gmk_kernel.elf $(SHIM))
+# Every fault that can be provoked, bad kernels, odd machines and disks; FAULT= only such names.
+test-faults: $(K)/gmk_kernel.elf $(SHIM)
 	@python3 test/qemu_faults.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf $(FAULT)
 
-.PHONY: run run-debug test-qemu test-faults boots
+# The mixed load of test/soak_mixed.c in the kernel, SECONDS= long; it ends with balanced books
+# and the clock compared with the HPET.
+mixed-qemu: $(K)/bin/soak_mixed.elf $(SHIM)
+	@sh mk/positive.sh 'SECONDS=$(SECONDS)'
+	@$(QEMU_PY) --kernel $(SHIM) --initrd $< --cpus 4 --memory 512M --limit $$(($(SECONDS) * 2 + 300)) \
+	  --append 'seconds=$(SECONDS) exit=debug panic=exit'
+else
+test-qemu test-faults boots mixed-qemu:
+	@echo '[SKIP] $@: qemu-system-x86_64 and python3 are not both installed: scripts/setup.sh'
+	@echo '0 passed, 0 failed, 1 skipped'
+endif
+
+.PHONY: run run-debug test-qemu test-faults boots mixed-qemu

@@ -25,8 +25,17 @@ GROUPS := ring alloc sched chan module worker boot
 
 $(foreach g,$(GROUPS),$(eval test-$(g): $$(call bins,$$(filter $$(TESTS_ALL),$$(GROUP_$(g)))) ; @sh mk/run-tests.sh $$^))
 
-test: $(call bins,$(TESTS_ALL)) $(call hosted_bins,$(TEST_HOSTED_ONLY))
+test-hosted: $(call bins,$(TESTS_ALL)) $(call hosted_bins,$(TEST_HOSTED_ONLY))
 	@sh mk/run-tests.sh $^
+
+# Without a sanitizer the same tests run in the kernel, too.
+ifeq ($(SAN),)
+test:
+	@sh mk/sum.sh '$(MAKE) --no-print-directory test-hosted' \
+	  '$(MAKE) --no-print-directory test-qemu'
+else
+test: test-hosted
+endif
 
 SEEDS ?= 500
 SECONDS ?= 60
@@ -47,10 +56,11 @@ stress: $(STORMS:%=$(B)/linux/bin/%)
 	  $(B)/linux/bin/stress_chan --seconds $(SECONDS)
 
 # The long runs: SOAK_SEEDS= of each storm, SOAK_SECONDS= of each under each sanitizer and of
-# the resident kernel, SOAK_MIXED= of the mixed load.
+# the resident kernel, SOAK_MIXED= of the mixed load (half of it in the kernel), SOAK_BOOTS= boots.
 SOAK_SEEDS ?= 10000
 SOAK_SECONDS ?= 600
 SOAK_MIXED ?= 3600
+SOAK_BOOTS ?= 100
 resident:
 	@sh test/resident.sh $(SECONDS)
 
@@ -60,8 +70,8 @@ mixed: $(B)/linux/bin/soak_mixed
 
 soak:
 	@sh mk/positive.sh 'SOAK_SEEDS=$(SOAK_SEEDS)' 'SOAK_SECONDS=$(SOAK_SECONDS)' \
-	  'SOAK_MIXED=$(SOAK_MIXED)'
-	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS) $(SOAK_MIXED)
+	  'SOAK_MIXED=$(SOAK_MIXED)' 'SOAK_BOOTS=$(SOAK_BOOTS)'
+	@sh scripts/soak.sh $(SOAK_SEEDS) $(SOAK_SECONDS) $(SOAK_MIXED) $(SOAK_BOOTS)
 
 mutants:
 	@python3 test/mutants/run.py
@@ -92,6 +102,7 @@ runners-check:
 	@sh test/runners.sh
 	@python3 test/bench.py
 	@sh test/qemu/run.sh
+	@python3 test/qemu/bench.py
 
 install-check:
 	@sh test/install.sh
@@ -111,6 +122,6 @@ tunables-check:
 check:
 	@sh scripts/check.sh
 
-.PHONY: test sim stress resident mixed soak mutants models protocols lint headers-check install-check docs-check \
+.PHONY: test test-hosted sim stress resident mixed soak mutants models protocols lint headers-check install-check docs-check \
   strip-check tunables-check canary-check runners-check check \
   requirements requirements-check $(addprefix test-,$(GROUPS))

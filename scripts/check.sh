@@ -5,10 +5,11 @@
 # A section's last line `N passed, N failed, N skipped` counts; of those in `several`, which
 # run checks that close each for itself, all count. A section that ends without one, that ran
 # nothing, or with a bad status and no failure, counts as one failed. Its output is in
-# build/check/SECTION.log. CHECK_JOBS is how many compilers run at a time (2),
+# build/check/SECTION.log; of one that failed, what failed is printed at once, and a line of
+# each failure again at the very end. CHECK_JOBS is how many compilers run at a time (2),
 # CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
 # simulated machine are tried (5000; CHAN_SEEDS of the channel storm, 2000), STORM for how
-# many seconds each storm runs (15).
+# many seconds each storm runs (15), BOOTS how often the kernel boots on each number of CPUs (10).
 cd "$(dirname "$0")/.." || exit 2
 # What a calling make was told (SAN=, CC=) is not for these.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
@@ -18,15 +19,16 @@ limit=${CHECK_LIMIT:-1200}
 seeds=${SEEDS:-5000}
 chan_seeds=${CHAN_SEEDS:-2000}
 storm=${STORM:-15}
+boots=${BOOTS:-10}
 logs=build/check
-passed=0 failed=0 skipped=0 table=''
+passed=0 failed=0 skipped=0 table='' bad=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline'
+requirements runners headers install docs pipeline kernel kernel-test boots shim'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
-    "CHAN_SEEDS=$chan_seeds" "STORM=$storm" || exit 2
+    "CHAN_SEEDS=$chan_seeds" "STORM=$storm" "BOOTS=$boots" || exit 2
 
 # built: a closing line for a command that has none of its own.
 built() {
@@ -45,12 +47,12 @@ section() {
     lint) run_make lint ;;
     build-gcc) built run_make lib pipeline pipeline-sim CC=gcc ;;
     build-clang) built run_make lib pipeline pipeline-sim CC=clang ;;
-    test-gcc) run_make test CC=gcc ;;
-    test-clang) run_make test CC=clang ;;
-    test-asan) run_make test SAN=asan ;;
-    test-ubsan) run_make test SAN=ubsan ;;
-    test-tsan) run_make test SAN=tsan ;;
-    test-debug) run_make test DEBUG=1 ;;
+    test-gcc) run_make test-hosted CC=gcc ;;
+    test-clang) run_make test-hosted CC=clang ;;
+    test-asan) run_make test-hosted SAN=asan ;;
+    test-ubsan) run_make test-hosted SAN=ubsan ;;
+    test-tsan) run_make test-hosted SAN=tsan ;;
+    test-debug) run_make test-hosted DEBUG=1 ;;
     strip) run_make strip-check ;;
     tunables) run_make tunables-check ;;
     canary) run_make canary-check ;;
@@ -67,6 +69,10 @@ section() {
     install) run_make install-check ;;
     docs) run_make docs-check ;;
     pipeline) run_make pipeline-check ;;
+    kernel) built run_make kernel iso ;;
+    kernel-test) run_make test-qemu ;;
+    boots) run_make boots BOOTS="$boots" ;;
+    shim) run_make shim-check ;;
     *)
         echo "check: there is no section '$1'; there are: $sections" | tr '\n' ' ' >&2
         echo >&2
@@ -100,9 +106,13 @@ count() {
     skipped=$((skipped + s))
     grep '^\[SKIP\]' "$logs/$1.log"
     if [ "$f" -ne 0 ]; then
-        grep -E '\[FAIL\]|^== .*(status|died)|error:|Error [0-9]' "$logs/$1.log" | head -n 40
+        found=$(grep -E '\[FAIL\]|: expected |^SUMMARY: |^== .*(status|died)|error:|Error [0-9]' \
+            "$logs/$1.log" | cut -c1-300 | awk '!seen[$0]++')
+        echo "$found" | head -n 80
         echo "-- the end of $logs/$1.log:"
-        tail -n 40 "$logs/$1.log"
+        tail -n 120 "$logs/$1.log"
+        bad=$bad$(echo "$found" | head -n 12 | sed "s/^ */-- $1: /")'
+'
     fi
     table=$table$(printf '%-12s %4d s  %s passed, %s failed, %s skipped' "$1" "$3" "$p" "$f" "$s")'
 '
@@ -124,6 +134,7 @@ for name; do
     count "$name" $? $(($(date +%s) - start))
 done
 echo
+printf '%s' "$bad"
 printf '%s' "$table"
 printf '%-12s %4d s\n\n' all $(($(date +%s) - begin))
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that building and checking need.
 # usage: scripts/setup.sh [--full] [--list]
-#   --full  also what is optional: the peers of make bench, model checkers, perf
+#   --full  also what is optional: the peers of make bench, perf, and the Linux guest of
+#           make bench-qemu, which is unpacked into build/ and not installed
 #   --list  prints the packages and installs nothing
 # Run it as root, or as a user who may use sudo. It may be run again at any time: what is
 # there stays, and nothing asks a question. The library alone needs gcc and make.
@@ -12,7 +13,7 @@ cd "$(dirname "$0")/.."
 base='gcc make libc6-dev g++ clang libclang-rt-dev python3 pkg-config git shellcheck bats relacy-dev spin'
 # The kernel: make run, run-debug, iso, test-qemu.
 base="$base qemu-system-x86 ovmf grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools gdb"
-optional='linux-perf tmux'
+optional='linux-perf tmux lz4 cpio'
 full='' list=''
 
 for arg in "$@"; do
@@ -54,8 +55,17 @@ if [ -n "$full" ]; then
         is_installed "$p" || wanted="$wanted $p"
     done
 fi
+# The Linux kernel of make bench-qemu; its files belong to whom the tree does.
+fetch_guest() {
+    [ -n "$full" ] || return 0
+    sh bench/qemu/fetch.sh || echo "setup: Debian's cloud kernel is not to be had here: left out"
+    [ "$(id -u)" -ne 0 ] || chown --reference=. build || return 0
+    [ "$(id -u)" -ne 0 ] || chown -R --reference=. build/qemu-linux || return 0
+}
+
 if [ -z "$missing$wanted" ]; then
     echo "setup: all packages are installed"
+    fetch_guest
     exit 0
 fi
 
@@ -86,3 +96,4 @@ done
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends $missing $found
 echo "setup: installed$missing$found"
+fetch_guest

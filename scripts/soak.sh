@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: MIT
 # The long runs: SEEDS of both storms on the simulated machine, SECONDS of each on threads
 # under TSan and under ASan, one kernel under one job for SECONDS, and one under every kind of
-# work for MIXED; figures of each, and the sum.
-# usage: scripts/soak.sh [SEEDS [SECONDS [MIXED]]]. The output of each run is in build/soak/;
+# work for MIXED, hosted and, for half of that, in the kernel on 4 CPUs; BOOTS of the kernel on 1,
+# 2 and 4 CPUs; figures of each, and the sum.
+# usage: scripts/soak.sh [SEEDS [SECONDS [MIXED [BOOTS]]]]. The output of each run is in build/soak/;
 # tools/soak_report.py makes the table of docs/RELIABILITY.md from it.
 cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS V
 seeds=${1:-10000}
 seconds=${2:-600}
 mixed=${3:-3600}
+boots=${4:-100}
 logs=build/soak
 passed=0 failed=0 skipped=0
-sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" "MIXED=$mixed" || exit 2
+sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" "MIXED=$mixed" \
+    "BOOTS=$boots" || exit 2
 mkdir -p "$logs" || exit 2
 
 # run NAME MAKE-ARGUMENTS...
@@ -48,5 +51,7 @@ run asan stress SAN=asan SECONDS="$seconds"
 run fuzz fuzz FUZZ_SECONDS="$((seconds < 300 ? seconds : 300))"
 run resident resident SECONDS="$seconds"
 run mixed mixed SECONDS="$mixed"
+run boots boots BOOTS="$boots"
+run mixed-qemu mixed-qemu SECONDS="$(((mixed + 1) / 2))"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

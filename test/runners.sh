@@ -56,6 +56,13 @@ gives storms_good_and_empty 1 '2 passed, 1 failed, 1 skipped' \
     sh mk/run-storms.sh "$dir/good" -- "$dir/empty"
 gives tests_good_and_empty 1 '2 passed, 1 failed, 1 skipped' \
     sh mk/run-tests.sh "$dir/good" "$dir/empty"
+# Who did not end, and which test failed, is said at the end.
+program slow 0 '[PASS] first (1 ms)'
+sed -i 's/^exit 0/exec sleep 20/' "$dir/slow"
+program fails 1 '[FAIL] second (1 ms)' '  x.c:1: expected a == b, got 1 and 2' '1 passed, 1 failed, 0 skipped'
+gives tests_too_slow 1 '/slow: did not end within 1 s: died with status 124: after first' \
+    env TEST_LIMIT=1 sh mk/run-tests.sh "$dir/slow" "$dir/good"
+gives tests_which_failed 1 '/fails: status 1: second' sh mk/run-tests.sh "$dir/fails" "$dir/good"
 gives tests_no_jobs 2 "TEST_JOBS must be" env TEST_JOBS=0 sh mk/run-tests.sh "$dir/good"
 
 # Sections of the check, and the long runs, over a makefile that only prints. ----------
@@ -66,6 +73,8 @@ requirements-check:
 	@echo '3 passed, 0 failed, 0 skipped'; echo '4 passed, 0 failed, 1 skipped'
 docs-check: ; @echo '0 passed, 0 failed, 0 skipped'
 models: ; @echo done
+headers-check:
+	@echo '[FAIL] early: why'; seq 500; echo '1 passed, 1 failed, 0 skipped'; exit 1
 canary-check: ; @echo '5 passed, 0 failed, 0 skipped'; exit 1
 install-check: ; @echo '0 passed, 2 failed, 0 skipped'; echo '1 passed, 0 failed, 0 skipped'
 sim stress resident mixed fuzz: ; @echo '$(SAYS) passed, 0 failed, 0 skipped'
@@ -77,6 +86,7 @@ gives check_other_last_line 0 '1 passed, 0 failed, 0 skipped' sh "$check" instal
 gives check_empty 1 '0 passed, 1 failed, 0 skipped' sh "$check" docs
 gives check_no_line 1 '0 passed, 1 failed, 0 skipped' sh "$check" models
 gives check_bad_status 1 '5 passed, 1 failed, 0 skipped' sh "$check" canary
+gives check_names_what_failed 1 '-- headers: [FAIL] early: why' sh "$check" headers docs
 gives check_no_section 1 '0 passed, 1 failed, 0 skipped' sh "$check" nothing
 gives check_seeds 2 "SEEDS must be a positive number, not 'many'" env SEEDS=many sh "$check" lint
 gives check_chan_seeds 2 "CHAN_SEEDS must be" env CHAN_SEEDS=0 sh "$check" lint

@@ -71,7 +71,7 @@ static int open_slots(const char *name, uint32_t slots)
 
 static void one_million(uint32_t n_workers)
 {
-    reset(gmk_test_scale(1000000, 5000));
+    reset(env_scale(1000000, 5000));
     GMK_REQUIRE(env_boot(&env, n_workers, 0, pair, 2));
     env_feed(&env, 0);
     env_idle(&env);
@@ -88,7 +88,7 @@ GMK_TEST(chan_p2p_order_one_million_eight_workers) { one_million(8); }
 
 GMK_TEST(chan_order_per_producer_four_handlers)
 {
-    reset(gmk_test_scale(100000, 1000));
+    reset(env_scale(100000, 1000));
     GMK_REQUIRE(env_boot(&env, 4, 0, pair, 2));
     for (uint32_t i = 0; i < 4; i++)
         env_feed(&env, i);
@@ -101,7 +101,7 @@ GMK_TEST(chan_order_per_producer_four_host_threads)
 {
     env_host_t hosts[4];
 
-    reset(gmk_test_scale(100000, 1000));
+    reset(env_scale(100000, 1000));
     GMK_REQUIRE(env_boot(&env, 2, 0, pair, 2));
     for (uint32_t i = 0; i < 4; i++)
         env_host_start(&hosts[i], &env, i);
@@ -115,7 +115,7 @@ static void mixed(uint32_t n_workers)
 {
     env_host_t hosts[4];
 
-    reset(gmk_test_scale(30000, 500));
+    reset(env_scale(30000, 500));
     GMK_REQUIRE(env_boot(&env, n_workers, 0, pair, 2));
     for (uint32_t i = 0; i < 4; i++)
         env_host_start(&hosts[i], &env, i);
@@ -139,7 +139,7 @@ GMK_TEST(chan_two_channels_share_one_serial_group)
 {
     env_host_t hosts[4];
 
-    reset(gmk_test_scale(50000, 500));
+    reset(env_scale(50000, 500));
     GMK_REQUIRE(env_boot(&env, 4, 0, pair2, 2));
     gmk_test_assert_ne(env.chan2, 0);
     for (uint32_t i = 0; i < 4; i++)
@@ -187,7 +187,7 @@ GMK_TEST(chan_turn_effects_visible_to_next_turn)
 
     teller.handlers = &msg;
     teller.n_handlers = 1;
-    reset(gmk_test_scale(30000, 1000));
+    reset(env_scale(30000, 1000));
     GMK_REQUIRE(env_boot(&env, 4, 0, mods, 3));
     gmk_test_assert_eq(gmk_submit_to(&env.kernel, &t, 3), GMK_OK);
     env_idle(&env);
@@ -406,7 +406,7 @@ static void smallest(uint32_t n_workers)
 
     decls[0].slots = 2;
     narrow.channels = decls;
-    reset(gmk_test_scale(50000, 1000));
+    reset(env_scale(50000, 1000));
     GMK_REQUIRE(env_boot(&env, n_workers, 0, mods, 2));
     env_feed(&env, 0);
     env_feed(&env, 1);
@@ -524,7 +524,7 @@ GMK_TEST(chan_subscription_races_with_emitters)
 {
     gmk_module_t *mods[] = {&source, &actor, &sink_later};
     gmk_module_t *undeclared = mods[0];
-    uint64_t rounds = gmk_test_scale(60, 20);
+    uint64_t rounds = env_scale(60, 20);
     gmk_module_t bare = source;
 
     undeclared = &bare;

@@ -80,7 +80,7 @@ static void one_million(uint32_t n_workers)
     env_host_t hosts[2];
 
     GMK_REQUIRE(boot(&p));
-    env.per_from = gmk_test_scale(500000, 1500);
+    env.per_from = env_scale(500000, 1500);
     for (uint32_t i = 0; i < 2; i++)
         env_host_start(&hosts[i], &env, i);
     env_hosts_join(hosts, 2);

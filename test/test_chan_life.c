@@ -190,7 +190,7 @@ GMK_TEST(chan_opened_again_is_another_channel)
 GMK_TEST(chan_places_come_back_after_close)
 {
     plan_t p = {.n = 1, .n_all = 1, .n_workers = 2, .mode = GMK_CHAN_P2P, .slots = 8};
-    uint64_t rounds = gmk_test_scale(2000, 600);
+    uint64_t rounds = env_scale(2000, 600);
     uint64_t refused = 0;
     uint64_t left = 0;
 
@@ -544,7 +544,7 @@ static int act_toggle(gmk_ctx_t *ctx)
 GMK_TEST(chan_subscribers_come_and_go_beside_emitters)
 {
     plan_t p = {.n = 3, .n_all = 3, .n_workers = 3, .mode = LOSSLESS, .slots = 32};
-    uint64_t rounds = gmk_test_scale(300, 20);
+    uint64_t rounds = env_scale(300, 20);
     gmk_hal_thread_t threads[2];
 
     taken = 0;

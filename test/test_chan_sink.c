@@ -198,8 +198,7 @@ GMK_TEST(chan_sink_beside_modules)
     box_init(&box[0], BOX);
     box_init(&box[1], BOX);
     gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &box[0].sink), GMK_OK);
-    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &box[1].sink),
-                       GMK_CHAN_ALREADY_BOUND);
+    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &box[1].sink), GMK_CHAN_ALREADY_BOUND);
     part_act(&part[0], 0, act_sub_taken);
     gmk_test_assert_eq(gmk_chan_unsub_sink(env.ctx, env.chan, &box[1].sink), GMK_E_NOT_FOUND);
     gmk_test_assert_eq(gmk_chan_sink_ready(env.ctx, env.chan, &box[1].sink), GMK_E_NOT_FOUND);
@@ -319,7 +318,7 @@ static void storm(uint32_t mode)
     uint64_t begin;
 
     GMK_REQUIRE(boot(mode, 64));
-    env.per_from = gmk_test_scale(20000, 500);
+    env.per_from = env_scale(20000, 500);
     gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, env.chan, &s.sink), GMK_OK);
     for (uint32_t i = 0; i < 2; i++)
         env_host_start(&hosts[i], &env, i);
@@ -420,8 +419,7 @@ GMK_TEST(chan_sub_sink_of_a_deterministic_channel_is_refused)
     GMK_REQUIRE(env_boot(&env, 1, 0, mods, 1));
     id = gmk_chan_open(env.ctx, "t.det", LOSSLESS | GMK_CHAN_DETERMINISTIC, 8);
     gmk_test_assert_gt(id, 0);
-    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, (uint32_t)id, &box[0].sink),
-                       GMK_E_UNSUPPORTED);
+    gmk_test_assert_eq(gmk_chan_sub_sink(env.ctx, (uint32_t)id, &box[0].sink), GMK_E_UNSUPPORTED);
     gmk_test_assert_eq(chan_info(&env, (uint32_t)id).n_subs, 0);
     env_end(&env);
 }

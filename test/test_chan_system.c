@@ -131,8 +131,8 @@ GMK_TEST(chan_system_error_has_several_subscribers)
     mods[0] = part_make(&part[0], &env, 0, on_part);
     part_consume(&part[0], "t.msg", GMK_CHAN_P2P, 16);
     mods[1] = part_make(&part[1], &env, 1, on_part);
-    part[1].h[0] = (gmk_handler_reg_t){
-        .type = GMK_TYPE_SYS_ERROR, .fn = on_part_error, .name = "error"};
+    part[1].h[0] =
+        (gmk_handler_reg_t){.type = GMK_TYPE_SYS_ERROR, .fn = on_part_error, .name = "error"};
     part_consume(&part[1], "sys.error", GMK_CHAN_FANOUT, 0)->msg_type = GMK_TYPE_SYS_ERROR;
     mods[2] = watch_make(&watch[0], "watch0");
     mods[3] = watch_make(&watch[1], "watch1");
@@ -266,7 +266,7 @@ GMK_TEST(chan_system_tick_every_advance_is_told_once)
         gmk_test_assert_eq(clocks[0].last, gmk_tick_now(&env.kernel));
     }
     check_clock(0, 1, 5);
-    clock_act(1, act_tick_on); /* from the next one on */
+    clock_act(1, act_tick_on);       /* from the next one on */
     for (uint32_t i = 0; i < n; i++) /* as fast as it goes */
         gmk_tick_advance(&env.kernel);
     env_idle(&env);

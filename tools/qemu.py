@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The one way this project starts QEMU: always emulated (TCG), headless, with a time limit.
 
-  tools/qemu.py --kernel build/gmk_shim.elf --initrd build/gmk_kernel.elf --append run=demo
+  tools/qemu.py --kernel build/gmk_shim.elf --initrd build/gmk_kernel.elf \\
+                --append 'run=demo exit=debug'
   tools/qemu.py --iso build/ggmk.iso --firmware uefi --machine q35
   tools/qemu.py ... --disk disk.img --disk null,device=nvme,size=16G,iothread
   tools/qemu.py ... --send 'gmk> $' 'halt\\n' --expect 'bye'
@@ -22,7 +23,8 @@ types its text (\\n and the like are understood). A step that never came is a fa
 The verdict, --end:
   exit      (default) the guest writes v to the port 0xf4 (isa-debug-exit) and QEMU ends with
             status 2v+1: v = 0 is success. QEMU's own errors also end it with status 1, so a
-            success needs serial output too, and no error of QEMU's on its stderr.
+            success needs serial output too, and no error of QEMU's on its stderr. Our kernel
+            does so if its command line has exit=debug, else it powers off.
   poweroff  the guest powers off (a Linux guest: it has no port to write a verdict to)
   steps     the last step came; QEMU is then ended
 Exit status: 0 success; 1 the guest's verdict is failure, or it ended without one; 2 wrong
@@ -338,7 +340,9 @@ def launch(args, folder):
 def run(args):
     """Starts the guest that args (of arguments()) describe; returns its Result."""
     try:
-        with tempfile.TemporaryDirectory(prefix='ggmk-qemu-') as folder:
+        if args.firmware == 'bios':
+            return launch(args, None)
+        with tempfile.TemporaryDirectory(prefix='ggmk-qemu-') as folder:  # OVMF's settings
             return launch(args, folder)
     except Refused as e:
         return Result(*e.args)
@@ -443,8 +447,10 @@ def main():
             say(e.args[1])
             return e.args[0]
     if args.debug:
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'gdb', 'ggmk.py')
         say(f"waits for gdb: gdb {args.symbols or args.initrd or ''} "
-            f"-ex 'target remote 127.0.0.1:{args.port}'")
+            f"-ex 'target remote 127.0.0.1:{args.port}'"
+            + (f' -x {os.path.relpath(script)}' if os.path.exists(script) else ''))
     with Keys(args.interactive):
         result = run(args)
     if args.log:

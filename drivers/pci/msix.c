@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * MSI-X: the table of interrupt messages of one function.
  * Floor: drivers. Source: PCI Local Bus 3.0 section 6.8.2. */
-#include "pci.h"
+#include "drivers/pci/pci.h"
 
 #define CONTROL 2u
 #define CONTROL_ENABLE 0x8000u

@@ -2,7 +2,7 @@
  * PCI: configuration words, the walk over buses, BARs, capabilities.
  * Floor: drivers. A bus is walked once however many bridges lead to it, so a walk ends.
  * Source: SPEC BM-32, BM-33; PCI Local Bus 3.0 sections 3.2.2.3.2, 6.1, 6.2.5, 6.7. */
-#include "pci.h"
+#include "drivers/pci/pci.h"
 
 #define CONFIG_ADDRESS 0xcf8u
 #define CONFIG_DATA 0xcfcu

@@ -65,6 +65,7 @@ typedef struct vring {
     bool quiet;         /* no interrupts are wanted */
     uint16_t avail_idx; /* of what is written, published or not */
     uint16_t published;
+    uint16_t rung; /* what was published when the device was last told */
     uint16_t last_used; /* taken up to here */
     uint16_t seen_used; /* what the device had published when last read */
     uint16_t free_head, n_free;
@@ -92,6 +93,12 @@ int vring_add(vring_t *r, const vring_seg_t *seg, uint32_t n, vring_desc_t *tabl
 
 /* Shows the device what was added. returns: it wants to be told (virtio_pci_notify). */
 bool vring_publish(vring_t *r);
+
+/* For a driver that polls in vain: whether the device sleeps although something is published,
+ * and wants to be told after all. An emulator with one processor may leave out the barrier of
+ * a locked instruction (QEMU 7.2: tcg_gen_mb), so that the look after vring_publish comes too
+ * early. */
+bool vring_overslept(vring_t *r);
 
 /* Takes one answer and gives its descriptors back. returns: 1: *out is one, out->id is the
  * head of a chain that was with the device; 0: there is none; -1: the device published

@@ -7,11 +7,11 @@
  * places at each reset (a generation), so that what a device still writes into the old ones is
  * seen, counted, and confused with no later request.
  * Source: SPEC BM-36, BM-37; Virtual I/O Device 1.2 sections 2.7, 5.2. */
-#include "virtio_blk.h"
+#include "drivers/virtio/virtio_blk.h"
 
 #include "drivers/drivers.h"
 
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 #define F_SIZE_MAX ((uint64_t)1 << 1)
 #define F_SEG_MAX ((uint64_t)1 << 2)
@@ -88,6 +88,9 @@ static uint32_t n_devs;
 
 static vblk_t *vblk_of(blk_dev_t *d) { return (vblk_t *)(void *)d; }
 
+/* sync: blk.broken */
+static bool is_broken(const vblk_t *d) { return gmk_load_acq(&d->blk.broken, GMK_DEV) != 0; }
+
 /* Slots. ------------------------------------------------------------------------------- */
 
 static void free_slot(vblk_t *d, uint16_t s)
@@ -149,7 +152,7 @@ static int restart(vblk_t *d)
     if (virtio_pci_reset(&d->v) != 0)
         return BLK_E_BROKEN;
     /* What it answered before it stopped is no late answer. */
-    d->old_idx = gmk_load_acq(&d->old_used->idx, GMK_SYS);
+    d->old_idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
     virtio_pci_enable_bus_master(&d->v);
     virtio_pci_set_status(&d->v, VIRTIO_S_ACKNOWLEDGE);
     virtio_pci_set_status(&d->v, VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER);
@@ -165,7 +168,7 @@ static void count_late(vblk_t *d)
 
     if (d->old_used == NULL)
         return;
-    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS);
+    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
     late = (uint16_t)(idx - d->old_idx);
     d->old_idx = idx;
     gmk_count_add(&d->blk.stats.spurious, late <= d->ring_size ? late : 1);
@@ -174,7 +177,7 @@ static void count_late(vblk_t *d)
 /* No longer used: it cannot write to memory, and every request ends. */
 static void give_up(vblk_t *d)
 {
-    gmk_store_rel(&d->blk.broken, 1, GMK_DEV); /* to blk_check and readers */
+    gmk_store_rel(&d->blk.broken, 1, GMK_DEV); /* sync: blk.broken */
     pci_disable(d->v.pci, PCI_CMD_MASTER);
     virtio_pci_set_status(&d->v, 0);
     for (uint16_t i = 0; i < d->blk.depth; i++)
@@ -279,12 +282,16 @@ static int start(vblk_t *d, blk_req_t *r, uint64_t deadline_ns, bool again)
     return 1;
 }
 
+static void ring_bell(vblk_t *d)
+{
+    gmk_count_add(&d->blk.stats.kicks, 1);
+    virtio_pci_notify(&d->v, 0, &d->ring);
+}
+
 static void publish(vblk_t *d)
 {
-    if (vring_publish(&d->ring)) {
-        gmk_count_add(&d->blk.stats.kicks, 1);
-        virtio_pci_notify(&d->v, 0, &d->ring);
-    }
+    if (vring_publish(&d->ring))
+        ring_bell(d);
 }
 
 static uint32_t vblk_submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
@@ -375,25 +382,18 @@ static uint32_t take_out(vblk_t *d, uint64_t now)
     return n;
 }
 
-/* A deadline has passed. Answers that are there already count: a look at the clock comes
- * after the answers, but with so many that poll's limit was reached, not after all. */
+/* A deadline has passed. */
 static void on_timeout(vblk_t *d, uint64_t now)
 {
-    blk_req_t *r;
-    uint32_t n;
-    int rc;
+    uint32_t n = take_out(d, now);
+    int rc = ++d->fruitless > MAX_FRUITLESS ? BLK_E_BROKEN : restart(d);
 
-    while ((r = next_answer(d, &rc)) != NULL)
-        end(d, r, rc);
-    if (gmk_load_acq(&d->blk.broken, GMK_DEV) != 0) /* its own store */
-        return;
-    n = take_out(d, now);
-    rc = ++d->fruitless > MAX_FRUITLESS ? BLK_E_BROKEN : restart(d);
     d->blk.due_ns = BLK_NEVER;
     if (rc != BLK_OK)
         give_up(d);
     for (uint32_t i = 0; i < n; i++) {
-        r = d->again[i].req;
+        blk_req_t *r = d->again[i].req;
+
         if (rc == BLK_OK && start(d, r, d->again[i].deadline_ns, true) == 1)
             gmk_count_add(&d->blk.stats.requeued, 1);
         else
@@ -403,20 +403,36 @@ static void on_timeout(vblk_t *d, uint64_t now)
         publish(d);
 }
 
-/* Finds the next deadline, and acts on one that has passed. */
-static void look_at_time(vblk_t *d)
+static uint64_t next_deadline(const vblk_t *d)
 {
     uint64_t due = BLK_NEVER;
+
+    for (uint32_t i = 0; i < d->blk.depth; i++)
+        if (d->slot[i].req != NULL && d->slot[i].deadline_ns < due)
+            due = d->slot[i].deadline_ns;
+    return due;
+}
+
+/* Finds the next deadline, and acts on one that has passed. Answers that are there already
+ * count: poll may have reached its limit before them. */
+static void look_at_time(vblk_t *d)
+{
     uint64_t now = dev_now_ns();
+    blk_req_t *r;
+    int status;
 
     count_late(d);
     if (now < d->blk.due_ns)
         return;
-    for (uint32_t i = 0; i < d->blk.depth; i++)
-        if (d->slot[i].req != NULL && d->slot[i].deadline_ns < due)
-            due = d->slot[i].deadline_ns;
-    d->blk.due_ns = due;
-    if (due <= now)
+    d->blk.due_ns = next_deadline(d);
+    if (d->blk.due_ns > now)
+        return;
+    while ((r = next_answer(d, &status)) != NULL)
+        end(d, r, status);
+    if (is_broken(d))
+        return;
+    d->blk.due_ns = next_deadline(d);
+    if (d->blk.due_ns <= now)
         on_timeout(d, now);
 }
 
@@ -437,7 +453,7 @@ static uint32_t give_ready(vblk_t *d, uint32_t max)
 /* Interrupts are off while answers are looked for. */
 static void disarm(vblk_t *d, bool found)
 {
-    if (d->armed && found && gmk_load_acq(&d->irqs, GMK_DEV) == 0 && /* the interrupt's add */
+    if (d->armed && found && gmk_load_acq(&d->irqs, GMK_DEV) == 0 && /* sync: virtio.irqs */
         dev_now_ns() >= d->blk.due_ns)
         gmk_count_add(&d->blk.stats.lost_irqs, 1);
     d->armed = false;
@@ -447,7 +463,7 @@ static void disarm(vblk_t *d, bool found)
 static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
 {
     vblk_t *d = vblk_of(blk);
-    bool live = gmk_load_acq(&blk->broken, GMK_DEV) == 0; /* its own store */
+    bool live = !is_broken(d);
     uint32_t n = give_ready(d, max);
     blk_req_t *r;
     int status;
@@ -457,14 +473,27 @@ static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
         disarm(d, vring_pending(&d->ring));
         for (; n < max && (r = next_answer(d, &status)) != NULL; n++)
             blk_finish(blk, r, status);
-        if (gmk_load_acq(&blk->broken, GMK_DEV) == 0 && /* its own store */
-            (n == 0 || ++d->polls % LOOK_EVERY == 0))
+        if (!is_broken(d) && (n == 0 || ++d->polls % LOOK_EVERY == 0))
             look_at_time(d);
+        if (n == 0 && !is_broken(d) && vring_overslept(&d->ring))
+            ring_bell(d);
         n += give_ready(d, max - n);
     }
     if (blk->inflight == 0)
         blk->due_ns = BLK_NEVER;
     return n;
+}
+
+/* Listens, and looks again after a read of the device, which no emulator carries out early: see
+ * vring_overslept. returns: false: there is an answer already. */
+static bool listen_well(vblk_t *d)
+{
+    if (!vring_listen(&d->ring))
+        return false;
+    (void)virtio_pci_get_status(&d->v);
+    if (vring_overslept(&d->ring))
+        ring_bell(d);
+    return !vring_pending(&d->ring);
 }
 
 static bool vblk_arm(blk_dev_t *blk)
@@ -473,11 +502,11 @@ static bool vblk_arm(blk_dev_t *blk)
 
     if (d->ready.head != NULL)
         return false;
-    if (gmk_load_acq(&blk->broken, GMK_DEV) != 0) /* its own store */
+    if (is_broken(d))
         return true;
-    gmk_store_rel(&d->irqs, 0, GMK_DEV);
+    gmk_store_rel(&d->irqs, 0, GMK_DEV); /* sync: virtio.irqs */
     d->armed = true;
-    if (vring_listen(&d->ring))
+    if (listen_well(d))
         return true;
     d->armed = false;
     vring_quiet(&d->ring);
@@ -498,7 +527,7 @@ static int vblk_reset(blk_dev_t *blk)
     d->fruitless = 0;
     blk->due_ns = BLK_NEVER;
     if (rc == BLK_OK)
-        gmk_store_rel(&blk->broken, 0, GMK_DEV); /* to blk_check and readers */
+        gmk_store_rel(&blk->broken, 0, GMK_DEV); /* sync: blk.broken */
     else
         give_up(d);
     return rc;
@@ -511,7 +540,7 @@ static void on_interrupt(void *arg)
 {
     vblk_t *d = arg;
 
-    gmk_add_ar(&d->irqs, 1, GMK_DEV); /* to disarm */
+    gmk_add_ar(&d->irqs, 1, GMK_DEV); /* sync: virtio.irqs */
     blk_irq(&d->blk);
 }
 

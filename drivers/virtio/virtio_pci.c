@@ -2,7 +2,7 @@
  * The two PCI transports of virtio.
  * Floor: drivers. Source: SPEC BM-34, BM-35; Virtual I/O Device 1.2 sections 4.1.3, 4.1.4, 4.1.5.
  */
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 /* Legacy registers; the device's configuration follows them, after two vector words while
  * MSI-X is on. */

@@ -4,7 +4,7 @@
  * size: idx & (size - 1). Two handshakes need a store before a load, and make the store an
  * exchange: publish, then look whether the device sleeps; listen, then look for an answer.
  * Source: Virtual I/O Device 1.2 section 2.7. */
-#include "virtio.h"
+#include "drivers/virtio/virtio.h"
 
 #define DESC_NEXT 1u
 #define DESC_WRITE 2u
@@ -116,27 +116,42 @@ int vring_add(vring_t *r, const vring_seg_t *seg, uint32_t n, vring_desc_t *tabl
     return head;
 }
 
+/* Whether the device says that it sleeps and what it has not seen was published since it was
+ * last told; then it counts as told. */
+static bool must_ring(vring_t *r)
+{
+    uint16_t now = r->published;
+    uint16_t event;
+    bool sleeps;
+
+    if (r->event_idx) {
+        event = gmk_load_acq(avail_event(r), GMK_SYS); /* sync: virtio.avail */
+        sleeps = (uint16_t)(now - event - 1) < (uint16_t)(now - r->rung);
+    } else {
+        sleeps = now != r->rung && (gmk_load_acq(&r->used->flags, GMK_SYS) & USED_NO_NOTIFY) ==
+                                       0; /* sync: virtio.avail */
+    }
+    if (sleeps)
+        r->rung = now;
+    return sleeps;
+}
+
 bool vring_publish(vring_t *r)
 {
-    uint16_t old = r->published;
-    uint16_t now = r->avail_idx;
-    uint16_t event;
-
-    if (old == now)
+    if (r->published == r->avail_idx)
         return false;
-    r->published = now;
-    /* the device acquires idx; and it says that it sleeps before it looks at idx once more */
-    gmk_xchg_sc(&r->avail->idx, now, GMK_SYS);
-    if (!r->event_idx)
-        return (gmk_load_acq(&r->used->flags, GMK_SYS) & USED_NO_NOTIFY) == 0;
-    event = gmk_load_acq(avail_event(r), GMK_SYS);
-    return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+    r->published = r->avail_idx;
+    /* The device says that it sleeps before it looks at idx once more. */
+    gmk_xchg_sc(&r->avail->idx, r->published, GMK_SYS); /* sync: virtio.avail */
+    return must_ring(r);
 }
+
+bool vring_overslept(vring_t *r) { return r->rung != r->published && must_ring(r); }
 
 bool vring_pending(vring_t *r)
 {
     if (r->seen_used == r->last_used)
-        r->seen_used = gmk_load_acq(&r->used->idx, GMK_SYS); /* the device's release */
+        r->seen_used = gmk_load_acq(&r->used->idx, GMK_SYS); /* sync: virtio.used */
     return r->seen_used != r->last_used;
 }
 
@@ -178,9 +193,9 @@ int vring_take(vring_t *r, vring_used_t *out)
  * would do for a device that looks at once; QEMU's I/O threads look after a batch.) */
 void vring_quiet(vring_t *r)
 {
-    if (r->event_idx)
+    if (r->event_idx) /* sync: virtio.listen */
         gmk_store_rel(used_event(r), (uint16_t)(r->last_used + 0x7fff), GMK_SYS);
-    else if (!r->quiet)
+    else if (!r->quiet) /* sync: virtio.listen */
         gmk_store_rel(&r->avail->flags, (uint16_t)AVAIL_NO_INTERRUPT, GMK_SYS);
     r->quiet = true;
 }
@@ -188,9 +203,9 @@ void vring_quiet(vring_t *r)
 bool vring_listen(vring_t *r)
 {
     if (r->event_idx)
-        gmk_xchg_sc(used_event(r), r->last_used, GMK_SYS);
+        gmk_xchg_sc(used_event(r), r->last_used, GMK_SYS); /* sync: virtio.listen */
     else
-        gmk_xchg_sc(&r->avail->flags, (uint16_t)0, GMK_SYS);
+        gmk_xchg_sc(&r->avail->flags, (uint16_t)0, GMK_SYS); /* sync: virtio.listen */
     r->quiet = false;
     return !vring_pending(r);
 }

@@ -47,13 +47,16 @@ typedef struct gmki_spill {
 typedef struct gmki_wq {
     /* The owner's own. */
     GMK_ALIGNAS(GMK_FALSE_SHARING) gmk_lq_t stack; /* spawned tasks, run newest first */
-    gmk_lq_t fifo;       /* yields, activations, gathered and stolen tasks */
-    uint32_t spawn_to;   /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
-    uint32_t spawn_most; /* it is no further from it than this when a handler begins */
-    uint32_t limit;      /* of stack + fifo, for ordinary tasks: the yield watermark */
-    uint32_t cap;        /* of stack + fifo */
-    uint32_t older_in;   /* takes until the next look at older queues */
-    uint32_t oldest_in;  /* looks until one at the oldest spawned task */
+    gmk_lq_t fifo;        /* yields, activations, gathered and stolen tasks */
+    uint32_t spawn_to;    /* stack.newest at which a spawn looks closer: gmki_spawn_bound */
+    uint32_t spawn_most;  /* it is no further from it than this when a handler begins */
+    uint32_t limit;       /* of stack + fifo, for ordinary tasks: the yield watermark */
+    uint32_t cap;         /* of stack + fifo */
+    uint32_t older_in;    /* takes until the next look at older queues */
+    bool gave_way;        /* something yielded: that look may come sooner */
+    uint32_t nearer;      /* takes by which it has come nearer */
+    uint32_t since_whole; /* takes since one that looked everywhere */
+    uint32_t oldest_in;   /* looks until one at the oldest spawned task */
     uint32_t oldest_every;
     uint32_t rq_turn;    /* position in the weighted round over priorities */
     uint32_t batch;      /* tasks a batch, adapted to their length */

@@ -12,6 +12,7 @@
 #define LINGER_HEARS 16u /* at its own inbox, for each of those */
 #define HEAR_LOOKS 128u  /* at its own inbox, some nanoseconds each */
 #define REST_MOST 63u    /* pauses of the longest rest between two looks at a stream */
+#define YIELD_TAKES 8u   /* behind a yield, until the next look at the older queues */
 
 /* A task bound to another worker, which found no room in that one's inbox. */
 static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
@@ -24,6 +25,7 @@ static GMK_NOINLINE uint32_t astray(gmki_agent_t *a, gmk_cell_t *c)
 /* Puts a yielded or retried task back into a queue; false: none took it, it has failed. */
 static GMK_NOINLINE bool place_again(gmki_agent_t *a, gmki_core_t *k, gmk_cell_t *c)
 {
+    a->wq->gave_way = true;
     if (gmki_place_yield(a, c))
         return true;
     gmki_trace_task(&a->obs, YIELD_OVERFLOW, &c->task, a->obs.agent, c->task.seq);
@@ -77,10 +79,23 @@ static uint32_t run_oldest(gmki_agent_t *a, gmki_core_t *k)
     return n;
 }
 
+/* A look that a yield has brought nearer leaves the local queue's order alone, until as many
+ * takes as between two others have passed. */
+static bool whole_look(gmki_wq_t *q)
+{
+    q->since_whole += GMK_AGING_INTERVAL - q->nearer;
+    q->nearer = 0;
+    if (q->since_whole < GMK_AGING_INTERVAL)
+        return false;
+    q->since_whole = 0;
+    return true;
+}
+
 /* Once in a while: what newest-first would starve. At most six tasks. */
 static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
+    bool whole = whole_look(q);
     gmk_cell_t c;
     uint32_t n = 0;
 
@@ -95,9 +110,10 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
     if (gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) != 0 &&
         !(gmki_is_spawned(&c) && gmk_lq_push_oldest(&q->stack, &c)))
         n += run_cell(a, k, &c, 1);
-    if (gmk_lq_pop_oldest(&q->fifo, &c))
+    if (whole && gmk_lq_pop_oldest(&q->fifo, &c))
         n += run_cell(a, k, &c, 1);
-    n += run_oldest(a, k);
+    if (whole)
+        n += run_oldest(a, k);
     if (gmki_spill_take(a, &c))
         n += run_cell(a, k, &c, 1);
     return n;
@@ -171,6 +187,18 @@ static void offer(gmki_agent_t *a, const gmki_core_t *k, bool always)
     gmki_spawn_bound(a);
 }
 
+/* Who yields lets others go first: those in the older queues, too. If all that is here yields
+ * again and again, the way to what it waits for may lead through them. So that look comes soon,
+ * where calls are long after one more. */
+static GMK_NOINLINE void give_way(gmki_wq_t *q)
+{
+    uint32_t in = gmk_min32(q->older_in, gmk_min32(q->batch, YIELD_TAKES));
+
+    q->gave_way = false;
+    q->nearer += q->older_in - in;
+    q->older_in = in;
+}
+
 static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
 {
     gmki_wq_t *q = a->wq;
@@ -181,8 +209,11 @@ static uint32_t run_local(gmki_agent_t *a, gmki_core_t *k, uint32_t limit)
     uint32_t ran;
 
     for (bool first = true; n < limit; first = false) {
-        uint32_t some = gmk_min32(gmk_min32(limit - n, RUN_LOOK), q->older_in);
+        uint32_t some;
 
+        if (GMK_UNLIKELY(q->gave_way))
+            give_way(q);
+        some = gmk_min32(gmk_min32(limit - n, RUN_LOOK), q->older_in);
         if (some == 0) {
             n += run_older(a, k);
             q->older_in = GMK_AGING_INTERVAL;
@@ -263,15 +294,17 @@ static void batch_edge(gmki_agent_t *a, gmki_core_t *k)
 uint32_t gmki_worker_step(gmki_agent_t *a, gmki_core_t *k)
 {
     gmki_wq_t *q = a->wq;
+    uint32_t heard;
     uint32_t n;
 
     batch_edge(a, k);
     if (gmki_evq_due(&k->sched, a->obs.now))
         gmki_fire(a, a->obs.now);
-    n = run_inbox(a, k, gmk_max32(q->batch / 2, 1));
-    n += run_local(a, k, q->batch);
-    if (n < q->batch && gmki_gather(a, q->batch - n) != 0)
-        n += gmk_max32(run_local(a, k, q->batch - n), 1);
+    heard = run_inbox(a, k, gmk_max32(q->batch / 2, 1));
+    n = heard + run_local(a, k, q->batch);
+    /* An inbox that is never empty must not hide the others, even if a batch is one task. */
+    if ((n < q->batch || n == heard) && gmki_gather(a, q->batch - gmk_min32(n, q->batch - 1)) != 0)
+        n += gmk_max32(run_local(a, k, q->batch - gmk_min32(n, q->batch - 1)), 1);
     if (n == 0 && gmki_steal(a) != 0)
         n = gmk_max32(run_local(a, k, q->batch), 1);
     if (GMK_UNLIKELY(n == 0))

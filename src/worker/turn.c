@@ -14,6 +14,7 @@
 /* What one turn did, and whether something is left to do. */
 typedef struct turn {
     uint32_t budget; /* messages it may still start */
+    uint64_t until;  /* and until when some more, if a batch holds few; 0: none */
     uint32_t ran;
     bool more;
     bool owes; /* who waits for room was not told of what it took */
@@ -53,6 +54,24 @@ static GMK_NOINLINE void went(gmki_agent_t *a, gmki_group_t *g, gmki_sub_t *s, c
         resume_push(g, c); /* else it comes back by a notice */
 }
 
+/* It starts no more messages. */
+static void end_turn(turn_t *t)
+{
+    t->budget = 0;
+    t->until = 0;
+}
+
+/* A batch holds few because some calls are long, but the messages' need not be: one a turn,
+ * and between two turns a long call, would make all who wait for room wait for that. So such a
+ * turn goes on until it has taken what a batch may. */
+static GMK_NOINLINE bool goes_on(gmki_agent_t *a, turn_t *t)
+{
+    if (t->until == 0 || gmki_clock(a) >= t->until)
+        return false;
+    t->budget = 1;
+    return true;
+}
+
 static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_cell_t *c, turn_t *t)
 {
     gmki_sub_t *s = k->chan.subs[c->sub];
@@ -68,7 +87,7 @@ static void run_message(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmk_ce
         went(a, g, s, c, out);
     a->group = NULL;
     if (gmk_lq_count(&g->outbox) != 0)
-        t->budget = 0;
+        end_turn(t);
 }
 
 static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
@@ -220,8 +239,8 @@ static uint32_t run_plain(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki
     a->group = g;
     a->chan_gap = 0;
     stage_open(a);
-    while (t->budget != 0 && g->away < GMK_GROUP_RESUME_CAP && !gmki_is_elsewhere(a, g) &&
-           gmki_sub_take_plain(s, &c, &stamp)) {
+    while ((GMK_LIKELY(t->budget != 0) || goes_on(a, t)) && g->away < GMK_GROUP_RESUME_CAP &&
+           !gmki_is_elsewhere(a, g) && gmki_sub_take_plain(s, &c, &stamp)) {
         enum gmki_outcome out;
 
         t->budget--;
@@ -246,7 +265,7 @@ static uint32_t run_plain(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, gmki
     stage_shut(a, g);
     a->group = NULL;
     if (gmk_lq_count(&g->outbox) != 0)
-        t->budget = 0;
+        end_turn(t);
     return t->ran - ran;
 }
 
@@ -429,7 +448,7 @@ static void run_deterministic(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, 
     t->budget -= n;
     t->more = t->more || gmki_det_has(k->chan.det, g->module);
     if (gmk_lq_count(&g->outbox) != 0)
-        t->budget = 0;
+        end_turn(t);
 }
 
 static void serial_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t *t)
@@ -496,6 +515,8 @@ uint32_t gmki_turn(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, uint32_t bu
     uint32_t first = gmk_load_acq(&g->first_sub, GMK_DEV); /* sync: chan.bind */
     turn_t t = {.budget = budget};
 
+    if (!is_short(a))
+        t.until = gmki_clock(a) + GMK_BATCH_TARGET_NS;
     gmki_count(&a->obs, 0, GMK_METRIC_GROUP_TURNS, 1);
     if (GMK_UNLIKELY(gmki_is_elsewhere(a, g))) {
         gmki_group_activate(a, g, GMK_PRIO_HIGH); /* bound since it was placed */

@@ -11,7 +11,7 @@ FUZZ_WRAP := -Wl,--wrap=_Exit,--wrap=pl_read,--wrap=pl_print
 
 $(B)/linux/fuzz/%: $(B)/linux/test/fuzz/%.o $(B)/linux/libgmk_cpu.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_LINK) $^ $(LDLIBS_linux) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_LINK) $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS_linux) -o $@
 
 $(B)/sim/fuzz/%: $(B)/sim/test/fuzz/%.o $(B)/sim/libgmk_cpu.a
 	@mkdir -p $(@D)

@@ -33,12 +33,16 @@ LINK = '-fsanitize=fuzzer'
 # Of each target: its port, the longest input, and the runs of a check (a few seconds).
 TARGETS = {
     'prim': ('linux', 1024, 20000),
+    'virtio': ('linux', 512, 6000),
     'record': ('linux', 4096, 8000),
     'api': ('sim', 1024, 300),
     'boot': ('sim', 512, 150),
     'replay': ('sim', 4096, 60),
     'pipeline': ('sim', 4096, 50),
+    'shim': ('linux', 4096, 20000),
 }
+# What a target links beside the library.
+LIBRARIES = {'virtio': ('libgmk_drivers.a',), 'shim': ('libgmk_shim.a',)}
 # A switch between fibers is no leak of a stack; what memory is refused is the kernel's answer.
 ASAN = 'allocator_may_return_null=1:detect_stack_use_after_return=0:handle_abort=1'
 ENV = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and
@@ -160,14 +164,18 @@ def build_plant(name, fields, text):
         f.write(text)
     source = f'test/fuzz/fuzz_{target}.c'
     includes = ['-I' + os.path.join(place, 'include')] if changed.endswith('.h') else []
-    includes += {'linux': ['-Iinclude', '-Isrc', '-Ihal/common', '-Ihal/linux'],
+    includes += {'linux': ['-Iinclude', '-Isrc', '-I.', '-Ihal/common', '-Ihal/linux'],
                  'sim': ['-Ihal/sim', '-Iinclude', '-Isrc', '-Ihal/common', '-DGMK_SIM=1',
                          '-Wl,--wrap=_Exit']}[port]
+    if target in LIBRARIES:
+        includes.append('-I' + os.path.dirname(fields['file']))
     objects = [source] if changed.endswith('.h') else \
         [changed, os.path.join(OUT, port, source[:-2] + '.o')]
     exe = os.path.join(place, 'fuzz')
     command = [CC, '-std=c11', '-g', '-O1', '-fno-strict-aliasing', '-w'] + INSTRUMENT.split() + \
-        [LINK] + includes + objects + [os.path.join(OUT, port, 'libgmk_cpu.a'), '-pthread', '-o', exe]
+        [LINK] + includes + objects + \
+        [os.path.join(OUT, port, a) for a in LIBRARIES.get(target, ()) + ('libgmk_cpu.a',)] + \
+        ['-pthread', '-o', exe]
     done = subprocess.run(command, cwd=ROOT, env=ENV, text=True, capture_output=True)
     if done.returncode != 0:
         raise RuntimeError('it does not build: ' + done.stderr.strip()[-400:])

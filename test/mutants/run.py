@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Planted bugs: each must be found by the storm on the simulated machine, or by the mixed load.
+"""Planted bugs: each must be found by the storm on the simulated machine, by the mixed load, or
+by the host test of the kernel's memory.
 
 A mutant is a file NAME.mutant: the source it changes, which storm must find it (storm:
 chan, or the first one), how many seeds it may take, the exact text that goes and the text
-that comes. With storm: mixed it is the mixed load on threads, for so many seconds:. For each one the tree is copied, changed,
-built and run; surviving all seeds is a failure, and so is a text that is not there.
+that comes. With storm: mixed it is the mixed load on threads, for so many seconds:. With storm:
+kmem it is test/hosted_kmem.c, those of its tests whose name contains filter:; not to end within
+seconds: is found too. For each one the tree is copied, changed, built and run; surviving all
+seeds is a failure, and so is a text that is not there.
 Prints a line a mutant and "N passed, N failed, N skipped".
 usage: run.py [NAME...]
 """
@@ -18,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
          'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h', 'test/soak_mixed.c',
-         'test/soak_work.h')
+         'test/soak_work.h', 'arch', 'drivers', 'test/hosted_kmem.c', 'test/kmem_machine.h')
 
 
 def read(path):
@@ -57,15 +60,25 @@ def run(name, fields, old, new):
         storm_of = 'build/gcc/linux/bin/soak_mixed'
         args = ['--seconds', fields['seconds'], '--seed', '1']
         allowed = f"{fields['seconds']} seconds"
+    kmem = fields.get('storm') == 'kmem'
+    if kmem:
+        storm_of = 'build/gcc/linux/bin/hosted_kmem'
+        args = [fields['filter']]
+        allowed = f"the tests {fields['filter']}"
     env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and k != 'MFLAGS'}
     made = subprocess.run(['make', '-s', '-j2', 'SAN=', 'CFLAGS=-O1 -Wno-error',
                            'CC=gcc', storm_of], cwd=tree, env=env,
                           capture_output=True, text=True)
     if made.returncode != 0:
         return False, 'it does not build: ' + made.stderr.strip()[-300:]
-    storm = subprocess.run([storm_of] + args, cwd=tree, capture_output=True, text=True)
+    try:
+        storm = subprocess.run([storm_of] + args, cwd=tree, capture_output=True, text=True,
+                               timeout=int(fields['seconds']) if kmem else None)
+    except subprocess.TimeoutExpired:
+        shutil.rmtree(tree, ignore_errors=True)
+        return True, 'it hangs'
     seen = storm.stdout.strip().splitlines()
-    if mixed:  # its first lines say how far it came
+    if mixed or kmem:  # the first lines say how far it came
         seen = [line for line in seen if line.startswith('[FAIL]')]
     shutil.rmtree(tree, ignore_errors=True)
     if storm.returncode == 0:

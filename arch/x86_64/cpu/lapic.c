@@ -99,7 +99,7 @@ static void send(uint32_t to, uint32_t command)
     }
     flags = x86_irq_save();
     for (uint32_t i = 0; i < SEND_POLLS && (get(COMMAND) & BUSY) != 0; i++)
-        x86_pause();
+        x86_spin();
     set(COMMAND_HIGH, to << 24);
     set(COMMAND, command);
     x86_irq_restore(flags);

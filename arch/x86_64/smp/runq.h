@@ -26,7 +26,7 @@ struct x86_thread {
     uint32_t state;        /* under the queue's lock */
     uint32_t holds;        /* its own */
     x86_guard_t *guard;
-    const gmk_hal_park_t *parked_on; /* under the lock of its bucket */
+    const gmk_a32_t *parked_on; /* under the lock of its bucket */
     x86_thread_t *parked_next;
     void *(*fn)(void *);
     void *arg;
@@ -40,7 +40,7 @@ typedef struct x86_runq {
     x86_thread_t *head, *tail;        /* ready */
     x86_thread_t *sleepers;           /* by due_ns */
     gmk_a32_t n_ready;                /* written under the lock, read by x86_relax without */
-    uint32_t idle;                    /* it halts, or is about to */
+    gmk_a32_t idle;                   /* it halts, or is about to; written under the lock */
     uint64_t turn_ends_ns;            /* of the running thread, while others are ready */
     uint64_t asked_ns;                /* x86_timer_within */
     uint64_t armed_ns;                /* the timer rings then; X86_FOREVER: not */

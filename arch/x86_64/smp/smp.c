@@ -105,14 +105,14 @@ uint32_t smp_start_aps(void (*entry)(void *), void *arg)
         n += launch(i);
     end = clock_now_ns() + AP_PATIENCE_NS;
     while (gmk_load_acq(&arrived, GMK_DEV) != n && clock_now_ns() < end) /* sync: x86.arrived */
-        x86_pause();
+        x86_spin();
     n = gmk_or_ar(&arrived, CLOSED, GMK_DEV); /* sync: x86.arrived */
     end = clock_now_ns() + AP_PATIENCE_NS;
     for (uint32_t i = 1; i <= n; i++)
         while (!is_online(i)) {
             if (clock_now_ns() > end)
                 PANIC("smp: CPU %u has come and does not get ready", i);
-            x86_pause();
+            x86_spin();
         }
     for (uint32_t i = 1; i < n_present; i++)
         if (gmk_load_rlx(&starts[i].came, GMK_DEV) == 0) /* relaxed: for a message */

@@ -16,7 +16,7 @@
 
 #define TURN_NS 500000u    /* of one thread while others of its processor wait */
 #define RELAX_GAP_NS 3000u /* calls of x86_relax this close have nothing done between them */
-#define RELAX_PATIENCE_NS 200000u
+#define RELAX_PATIENCE_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
 #define MAX_ARM_NS 1000000000u /* the timer counts 32 bits */
@@ -30,7 +30,7 @@ static x86_runq_t *my_runq(void) { return x86_cpu_self()->runq; }
 void x86_lock_waits(void)
 {
     tlb_poll();
-    x86_pause();
+    x86_spin();
 }
 
 /* The timer. ----------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ static void make_ready(x86_runq_t *q, x86_thread_t *t)
     if (t->cpu == x86_cpu_self()) {
         arm(q);
     } else if (q->idle || first) {
-        q->idle = 0; /* one interrupt is enough */
+        gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock; one interrupt is enough */
         lapic_send_ipi(t->cpu->apic_id, X86_VECTOR_WAKE);
     }
 }
@@ -146,7 +146,7 @@ static void after_switch(void)
 
     q->left = NULL;
     if (t != NULL)
-        x86_park_wake(&t->gone);
+        gmk_hal_park_wake(&t->gone);
 }
 
 static void switch_to(x86_runq_t *q, x86_thread_t *from, x86_thread_t *to)
@@ -164,7 +164,7 @@ static void halt(x86_runq_t *q)
 {
     uint64_t t0;
 
-    q->idle = 1;
+    gmk_store_rlx(&q->idle, 1, GMK_DEV); /* relaxed: under the lock */
     arm(q);
     x86_unlock_irq(&q->lock, 0);
     t0 = clock_now_ns();
@@ -172,7 +172,7 @@ static void halt(x86_runq_t *q)
     q->load.n_halts++;
     q->load.halted_ns += clock_now_ns() - t0;
     x86_lock_irq(&q->lock);
-    q->idle = 0;
+    gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock */
 }
 
 /* Gives the processor to the next ready thread. The caller, if RUNNING, goes on when nobody
@@ -219,7 +219,7 @@ void x86_relax(void)
         return;
     }
     if (gmk_load_rlx(&q->n_ready, GMK_DEV) == 0) { /* relaxed: looked at again, locked */
-        x86_pause();
+        x86_spin();
         return;
     }
     flags = x86_irq_save();
@@ -256,9 +256,9 @@ void x86_sleep_ns(uint64_t ns)
     x86_irq_restore(flags);
 }
 
-/* Who waits on which park stands in a table by address, as with a futex: a waker touches the
- * park no more once it has raised the word, since its owner may be gone by then. The waiter is
- * counted before it looks at the word, the word raised before the count is looked at, both by
+/* Who waits on which word stands in a table by address, as with a futex: a waker touches the
+ * word no more once it has changed it, since its owner may be gone by then. The waiter is
+ * counted before it looks at the word, the word changed before the count is looked at, both by
  * locked instructions: one of the two sees the other. */
 typedef struct bucket {
     x86_lock_t lock;
@@ -268,9 +268,9 @@ typedef struct bucket {
 
 static bucket_t buckets[BUCKETS];
 
-static bucket_t *bucket_of(const gmk_hal_park_t *p)
+static bucket_t *bucket_of(const gmk_a32_t *word)
 {
-    return &buckets[(uint32_t)((uintptr_t)p * 0x9e3779b97f4a7c15ull >> 32) % BUCKETS];
+    return &buckets[(uint32_t)((uintptr_t)word * 0x9e3779b97f4a7c15ull >> 32) % BUCKETS];
 }
 
 static void unlist(bucket_t *b, x86_thread_t *t)
@@ -283,24 +283,34 @@ static void unlist(bucket_t *b, x86_thread_t *t)
     gmk_sub_rlx(&b->n, 1, GMK_DEV); /* relaxed: under the lock; too many only costs a look */
 }
 
-void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
+/* At the end of the list: who has waited longest is woken first. */
+static void enlist(bucket_t *b, x86_thread_t *t, const gmk_a32_t *word)
+{
+    x86_thread_t **at = &b->first;
+
+    while (*at != NULL)
+        at = &(*at)->parked_next;
+    t->parked_on = word;
+    t->parked_next = NULL;
+    *at = t;
+}
+
+void x86_wait(const gmk_a32_t *word, uint32_t seen, uint64_t timeout_ns)
 {
     x86_thread_t *me = x86_thread_self();
-    bucket_t *b = bucket_of(p);
+    bucket_t *b = bucket_of(word);
     uint64_t flags;
 
     if (timeout_ns == 0)
         return;
     flags = x86_lock_irq(&b->lock);
-    gmk_add_sc(&b->n, 1, GMK_DEV);                 /* sync: x86.park */
-    if (gmk_load_acq(&p->word, GMK_DEV) != seen) { /* sync: hal.park */
-        gmk_sub_rlx(&b->n, 1, GMK_DEV);            /* relaxed: under the lock */
+    gmk_add_sc(&b->n, 1, GMK_DEV);             /* sync: x86.park */
+    if (gmk_load_acq(word, GMK_DEV) != seen) { /* sync: hal.park */
+        gmk_sub_rlx(&b->n, 1, GMK_DEV);        /* relaxed: under the lock */
         x86_unlock_irq(&b->lock, flags);
         return;
     }
-    me->parked_on = p;
-    me->parked_next = b->first;
-    b->first = me;
+    enlist(b, me, word);
     block(timeout_ns);
     x86_unlock_irq(&b->lock, 0);
     schedule();
@@ -311,29 +321,25 @@ void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
     x86_unlock_irq(&b->lock, flags);
 }
 
-static void wake_parked(bucket_t *b, const gmk_hal_park_t *p)
+void x86_wake(const gmk_a32_t *word, uint32_t n)
 {
-    uint64_t flags = x86_lock_irq(&b->lock);
-    x86_thread_t *t = b->first, *next;
+    bucket_t *b = bucket_of(word);
+    x86_thread_t *t, *next;
+    uint64_t flags;
 
-    for (; t != NULL; t = next) {
+    if (gmk_load_acq(&b->n, GMK_DEV) == 0) /* sync: x86.park */
+        return;
+    flags = x86_lock_irq(&b->lock);
+    for (t = b->first; t != NULL && n != 0; t = next) {
         next = t->parked_next;
-        if (t->parked_on != p)
+        if (t->parked_on != word)
             continue;
         unlist(b, t);
         t->parked_on = NULL;
         wake(t);
+        n--;
     }
     x86_unlock_irq(&b->lock, flags);
-}
-
-void x86_park_wake(gmk_hal_park_t *p)
-{
-    bucket_t *b = bucket_of(p);
-
-    gmk_add_sc(&p->word, 1, GMK_DEV);      /* sync: hal.park */
-    if (gmk_load_acq(&b->n, GMK_DEV) != 0) /* sync: x86.park */
-        wake_parked(b, p);
 }
 
 /* Life. ----------------------------------------------------------------------------- */
@@ -423,7 +429,7 @@ void x86_thread_join(x86_thread_t *t)
     uint32_t word;
 
     while ((word = gmk_load_acq(&t->gone.word, GMK_DEV)) == 0) /* sync: hal.park */
-        x86_park_wait(&t->gone, word, X86_FOREVER);
+        gmk_hal_park_wait(&t->gone, word, X86_FOREVER);
     gmk_sub_rlx(&t->cpu->runq->n_started, 1, GMK_DEV); /* relaxed: a hint */
     vmm_area_free(t->stack, t->stack_bytes);
     kfree(t, sizeof(*t));
@@ -541,6 +547,11 @@ bool x86_guard_fault(x86_frame_t *f, uint32_t what)
     f->rax = what;
     f->rflags = X86_RFLAGS_IF | 2;
     return true;
+}
+
+bool x86_cpu_halts(uint32_t cpu)
+{
+    return gmk_load_rlx(&runqs[cpu].idle, GMK_DEV) != 0; /* relaxed: old at once */
 }
 
 void x86_get_load(uint32_t cpu, x86_load_t *out)

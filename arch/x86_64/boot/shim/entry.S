@@ -12,6 +12,7 @@
 #define EFER 0xc0000080
 #define EFER_BITS 0x900 /* LME NXE */
 #define COM1 0x3f8
+#define NAP_COUNT 500000 /* 0.5 ms under QEMU; some more on machines with a slower bus */
 
     .section .note.GNU-stack, "", @progbits
 
@@ -256,23 +257,106 @@ shim_leave:
     ret
 
 /* shim_ap_wait(rdi: const shim_handoff_t *): reports by adding to *(24), then waits until the
- * record at 32 has a goto_address. */
+ * record at 32 has a goto_address. It looks, naps, and looks again: CPUs that spin would take the
+ * host's time from the one that boots the kernel. */
     .global shim_ap_wait
 shim_ap_wait:
     take_handoff
     mov 24(%rdi), %rax
     mov 32(%rdi), %rdi
     lock incl (%rax)
-1:  pause
-    mov 16(%rdi), %rax
+1:  mov 16(%rdi), %rax
     test %rax, %rax
-    jz 1b
+    jnz 2f
+    mov $NAP_COUNT, %eax
+    call nap
+    jmp 1b
+2:  mov %rax, %rbx
+    mov $0x320, %ecx /* timer: masked */
+    mov $0x10000, %eax
+    call lapic_write
+    mov $0xf0, %ecx /* controller: off, as after a reset */
+    mov $0xff, %eax
+    call lapic_write
+    mov %rbx, %rax
     pushq $0
     pushq %rax
     pushq $2
     popfq
     clear_but_rdi
     ret
+
+/* lapic_write(ecx: register, eax: value); keeps rdi and rbx. */
+lapic_write:
+    mov shim_lapic(%rip), %rdx
+    test %rdx, %rdx
+    jz 1f
+    mov %eax, (%rdx, %rcx)
+    ret
+1:  shr $4, %ecx
+    add $0x800, %ecx
+    wrmsr /* rdx is 0 */
+    ret
+
+/* nap(eax: count of the timer): halts until the next interrupt. STI takes effect behind HLT, so
+ * a timer that is through already ends the nap, too. */
+nap:
+    mov $0x380, %ecx
+    call lapic_write
+    sti
+    hlt
+    cli
+    ret
+
+/* shim_nap(edi: count), from C. */
+    .global shim_nap
+shim_nap:
+    mov %edi, %eax
+    jmp nap
+
+/* What ends a nap. */
+    .global shim_on_timer, shim_on_other
+shim_on_timer:
+    push %rax
+    push %rcx
+    push %rdx
+    mov $0xb0, %ecx /* end of interrupt */
+    xor %eax, %eax
+    call lapic_write
+    pop %rdx
+    pop %rcx
+    pop %rax
+shim_on_other:
+    iretq
+
+/* Exceptions 0 to 31 before the hand-off: the shim's own fault, or bad memory. */
+    .text
+    .global shim_exception_stubs
+    .altmacro
+    .macro exception_stub n
+    .balign 16
+    .if (\n == 8) || (\n == 10) || (\n == 11) || (\n == 12) || (\n == 13) || (\n == 14) || (\n == 17)
+    .else
+    push $0
+    .endif
+    push $\n
+    jmp exception
+    .endm
+    .balign 16
+shim_exception_stubs:
+    .set vector, 0
+    .rept 32
+    exception_stub %vector
+    .set vector, vector + 1
+    .endr
+exception:
+    mov (%rsp), %rdi
+    mov 8(%rsp), %rsi
+    mov 16(%rsp), %rdx
+    mov %cr2, %rcx
+    call shim_on_exception
+1:  hlt
+    jmp 1b
 
     .section .rodata
 say_start:
@@ -284,9 +368,7 @@ say_nx:
 
     .data
     .balign 8
-    .global shim_gdt
 gdt:
-shim_gdt:
     .quad 0
     .quad 0x00009b000000ffff /* 08 code, 16 bits */
     .quad 0x000093000000ffff /* 10 data, 16 bits */
@@ -305,6 +387,9 @@ boot_gdtr:
 shim_final_gdtr:
     .word gdt_end - gdt - 1
     .quad gdt + HHDM
+    .global shim_lapic
+shim_lapic:
+    .quad 0 /* its registers in the HHDM, 0: in MSRs (x2APIC) */
 
     .bss
     .balign 4096

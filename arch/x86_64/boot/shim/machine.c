@@ -29,6 +29,29 @@ static const struct {
 #undef SHIM_ERROR
 };
 
+/* A compiler may call these for large objects; none is where speed counts. The empty statement
+ * keeps it from making a call of the loop. */
+void *memset(void *to, int c, size_t n);
+void *memcpy(void *to, const void *from, size_t n);
+
+void *memset(void *to, int c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ((uint8_t *)to)[i] = (uint8_t)c;
+        __asm__ volatile("");
+    }
+    return to;
+}
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+        __asm__ volatile("");
+    }
+    return to;
+}
+
 void shim_serial_init(void)
 {
     shim_out8(COM1 + 1, 0);
@@ -117,6 +140,44 @@ int64_t shim_clock_seconds(void)
     return shim_date_seconds(r, form);
 }
 
+extern const uint8_t shim_exception_stubs[], shim_on_timer[], shim_on_other[];
+void shim_on_exception(uint64_t vector, uint64_t error, uint64_t rip, uint64_t address);
+
+/* Called by entry.S. */
+void shim_on_exception(uint64_t vector, uint64_t error, uint64_t rip, uint64_t address)
+{
+    const uint64_t detail[] = {vector, error, rip, address};
+    static const char *const name[] = {"shim: CPU exception ", ": error ", ", rip ", ", cr2 "};
+
+    for (uint32_t i = 0; i < 4; i++) {
+        shim_say(name[i]);
+        shim_say_hex(detail[i]);
+    }
+    shim_say("; a fault of the shim or of the machine: report it with the command line\n");
+}
+
+static void set_gate(uint64_t *gate, uint64_t at)
+{
+    gate[0] = (at & 0xffff) | 0x28ull << 16 | 0x8e00ull << 32 | (at >> 16 & 0xffff) << 48;
+    gate[1] = at >> 32;
+}
+
+/* The other CPUs load the table that the first one made. */
+void shim_set_idt(void)
+{
+    static uint64_t idt[256][2];
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        uint64_t base;
+    } idtr = {sizeof(idt) - 1, SHIM_HHDM + (uint64_t)idt};
+
+    for (uint32_t i = 0; i < 256 && idt[SHIM_VECTOR_TIMER][0] == 0; i++)
+        set_gate(idt[i], i < 32 ? (uint64_t)shim_exception_stubs + 16 * i
+                                : SHIM_HHDM + (uint64_t)shim_on_other);
+    set_gate(idt[SHIM_VECTOR_TIMER], SHIM_HHDM + (uint64_t)shim_on_timer);
+    __asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
 void shim_set_pat(void) { shim_wrmsr(MSR_PAT, PAT_LIMINE); }
 
 void shim_mask_pic(void)
@@ -125,17 +186,15 @@ void shim_mask_pic(void)
     shim_out8(PIC2, 0xff);
 }
 
-void shim_mask_ioapics(const shim_madt_t *m)
+void shim_mask_ioapic(uint64_t phys)
 {
-    for (uint32_t i = 0; i < m->n_ioapics; i++) {
-        volatile uint32_t *io = shim_virt(m->ioapic[i]);
-        uint32_t n_pins;
+    volatile uint32_t *io = shim_virt(phys);
+    uint32_t n_pins;
 
-        io[0] = 1;
-        n_pins = (io[4] >> 16 & 0xff) + 1;
-        for (uint32_t pin = 0; pin < n_pins; pin++) {
-            io[0] = 0x10 + 2 * pin;
-            io[4] |= 1u << 16;
-        }
+    io[0] = 1;
+    n_pins = (io[4] >> 16 & 0xff) + 1;
+    for (uint32_t pin = 0; pin < n_pins; pin++) {
+        io[0] = 0x10 + 2 * pin;
+        io[4] |= 1u << 16;
     }
 }

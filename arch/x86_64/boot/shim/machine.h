@@ -66,8 +66,12 @@ int64_t shim_clock_seconds(void);
 /* PAT as the protocol has it, on this CPU. */
 void shim_set_pat(void);
 
-/* Interrupt controllers: all masked. */
+/* This CPU's IDT: exceptions are told of and end the boot; SHIM_VECTOR_TIMER ends a nap. */
+enum { SHIM_VECTOR_TIMER = 0x40 };
+void shim_set_idt(void);
+
+/* Interrupt controllers: all inputs masked. */
 void shim_mask_pic(void);
-void shim_mask_ioapics(const shim_madt_t *m);
+void shim_mask_ioapic(uint64_t phys);
 
 #endif

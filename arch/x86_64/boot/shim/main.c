@@ -119,11 +119,13 @@ static void find_cpus(const uint8_t *rsdp)
 
     if (rsdp == NULL || shim_madt_read(&memory, rsdp, &madt) != SHIM_OK)
         shim_warn(SHIM_E_ACPI, rsdp == NULL ? 0 : shim_phys_of(rsdp));
-    shim_mask_ioapics(&madt);
+    for (uint32_t i = 0; i < madt.n_ioapics; i++)
+        if (!shim_map_is_ram(&map, madt.ioapic[i])) /* else the table is wrong */
+            shim_mask_ioapic(madt.ioapic[i]);
     shim_smp_init(&madt, x2apic);
     if (madt.n_left_out != 0)
         shim_warn(SHIM_E_CPU_MANY, madt.n_left_out);
-    if (q != NULL)
+    if (q != NULL && madt.n_cpus > 1)
         shim_smp_reset(&madt);
 }
 
@@ -145,6 +147,7 @@ void shim_main(uint32_t how, uint64_t at)
     bool others;
 
     shim_serial_init();
+    shim_set_idt();
     shim_mask_pic();
     read_info(how, at);
     f.rsdp = find_rsdp();

@@ -163,3 +163,11 @@ bool shim_range_is_ram(const shim_range_t *r)
 {
     return r->type != LIMINE_RESERVED && r->type != LIMINE_BAD_MEMORY;
 }
+
+bool shim_map_is_ram(const shim_map_t *m, uint64_t at)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->r[i].base <= at && at < m->r[i].end)
+            return shim_range_is_ram(&m->r[i]);
+    return false;
+}

@@ -52,4 +52,7 @@ int shim_map_find(shim_map_t *m, const shim_want_t *want, uint64_t *base);
 /* Whether the HHDM shows the area even above 4 GiB. */
 bool shim_range_is_ram(const shim_range_t *r);
 
+/* Whether an address lies in memory of any kind: no device is there. */
+bool shim_map_is_ram(const shim_map_t *m, uint64_t at);
+
 #endif

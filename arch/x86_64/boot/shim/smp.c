@@ -12,16 +12,23 @@ enum {
     APIC_X2 = 1 << 10,
     CPUID_X2APIC = 1 << 21,
     REG_ID = 0x20,
+    REG_SPURIOUS = 0xf0,
     REG_ICR_LOW = 0x300,
     REG_ICR_HIGH = 0x310,
-    MSR_X2_ID = 0x802,
+    REG_TIMER = 0x320,
+    REG_TIMER_DIVIDE = 0x3e0,
+    MSR_X2 = 0x800, /* register r is MSR_X2 + r / 16 */
     MSR_X2_ICR = 0x830,
+    SPURIOUS_ON = 0x1ff,
+    TIMER_MASKED = 0x10000,
+    TIMER_BY_1 = 0xb,
     ICR_PENDING = 1 << 12,
     ICR_INIT = 0x4500,
     ICR_START = 0x4600,
     WINDOWS = 100, /* of 10 ms */
     SEND_POLLS = 100000,
-    POLL_PAUSES = 256,
+    NAPS_MAX = 500,     /* of a window: a PIT that stands still ends it, too */
+    NAP_COUNT = 200000, /* 0.2 ms under QEMU */
 };
 
 extern const uint8_t shim_ap_blob[], shim_ap_blob_end[], shim_final_gdtr[], shim_ap_wait[];
@@ -29,18 +36,30 @@ extern const uint8_t shim_ap_blob[], shim_ap_blob_end[], shim_final_gdtr[], shim
 gmk_a32_t shim_ap_ticket;
 uint32_t shim_ap_limit;
 uint64_t shim_ap_stacks, shim_ap_stack_bytes;
+extern uint64_t shim_lapic;
+void shim_nap(uint32_t count);
 void shim_ap_main(uint64_t stack_end);
 
 static bool x2apic;
-static uint32_t bsp_id;
+static uint32_t bsp_id, spurious_before, timer_before;
 static const shim_madt_t *madt;
 static shim_smp_room_t room;
 static gmk_a32_t came[SHIM_CPUS_MAX];
 static shim_handoff_t handoff[SHIM_CPUS_MAX];
 
-static volatile uint32_t *lapic(uint32_t reg)
+static uint32_t get(uint32_t reg)
 {
-    return shim_virt((shim_rdmsr(MSR_APIC_BASE) & 0xfffff000u) + reg);
+    if (x2apic)
+        return (uint32_t)shim_rdmsr(MSR_X2 + reg / 16);
+    return *(volatile uint32_t *)(shim_lapic + reg);
+}
+
+static void set(uint32_t reg, uint32_t v)
+{
+    if (x2apic)
+        shim_wrmsr(MSR_X2 + reg / 16, v);
+    else
+        *(volatile uint32_t *)(shim_lapic + reg) = v;
 }
 
 static void lapic_on(void)
@@ -53,9 +72,14 @@ static void lapic_on(void)
         shim_wrmsr(MSR_APIC_BASE, base | APIC_ON | APIC_X2);
 }
 
-static uint32_t lapic_id(void)
+static uint32_t lapic_id(void) { return x2apic ? get(REG_ID) : get(REG_ID) >> 24; }
+
+/* The timer can end naps. */
+static void timer_on(void)
 {
-    return x2apic ? (uint32_t)shim_rdmsr(MSR_X2_ID) : *lapic(REG_ID) >> 24;
+    set(REG_SPURIOUS, SPURIOUS_ON);
+    set(REG_TIMER_DIVIDE, TIMER_BY_1);
+    set(REG_TIMER, SHIM_VECTOR_TIMER);
 }
 
 static void send(uint32_t id, uint32_t what)
@@ -64,9 +88,9 @@ static void send(uint32_t id, uint32_t what)
         shim_wrmsr(MSR_X2_ICR, (uint64_t)id << 32 | what);
         return;
     }
-    *lapic(REG_ICR_HIGH) = id << 24;
-    *lapic(REG_ICR_LOW) = what;
-    for (uint32_t i = 0; i < SEND_POLLS && (*lapic(REG_ICR_LOW) & ICR_PENDING) != 0; i++)
+    set(REG_ICR_HIGH, id << 24);
+    set(REG_ICR_LOW, what);
+    for (uint32_t i = 0; i < SEND_POLLS && (get(REG_ICR_LOW) & ICR_PENDING) != 0; i++)
         gmk_pause();
 }
 
@@ -83,6 +107,7 @@ void shim_smp_init(shim_madt_t *m, bool want_x2apic)
     uint32_t n = 0, here;
 
     x2apic = (shim_rdmsr(MSR_APIC_BASE) & APIC_X2) != 0 || (want_x2apic && has_x2apic());
+    shim_lapic = x2apic ? 0 : SHIM_HHDM + (shim_rdmsr(MSR_APIC_BASE) & 0xfffff000u);
     lapic_on();
     bsp_id = lapic_id();
     for (uint32_t i = 0; i < m->n_cpus; i++) {
@@ -105,7 +130,9 @@ void shim_smp_reset(const shim_madt_t *m)
     for (uint32_t i = 0; i < m->n_cpus; i++)
         if (m->cpu[i].lapic_id != bsp_id)
             send(m->cpu[i].lapic_id, ICR_INIT);
-    shim_timer_start();
+    spurious_before = get(REG_SPURIOUS);
+    timer_before = get(REG_TIMER) | TIMER_MASKED;
+    timer_on();
 }
 
 /* returns: how many have not come. */
@@ -123,12 +150,6 @@ static uint32_t send_to_missing(const shim_madt_t *m, uint32_t what)
     return n;
 }
 
-static void wait_for_timer(void)
-{
-    for (uint32_t i = 0; i < 10 * SEND_POLLS && !shim_timer_over(); i++)
-        gmk_pause();
-}
-
 void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *r)
 {
     madt = m;
@@ -137,22 +158,18 @@ void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *r)
     shim_ap_stack_bytes = r->stack_bytes;
     shim_ap_limit = m->n_cpus - 1;
     shim_copy(shim_virt(r->low_page), shim_ap_blob, (uint64_t)(shim_ap_blob_end - shim_ap_blob));
-    wait_for_timer();
     send_to_missing(m, ICR_START | (uint32_t)(r->low_page >> 12));
 }
 
 /* Waits one window. returns: how many are missing. */
 static uint32_t wait_window(const shim_madt_t *m)
 {
-    uint32_t missing = 1;
+    uint32_t missing = send_to_missing(m, 0);
 
     shim_timer_start();
-    for (uint32_t i = 0; i < SEND_POLLS && missing > 0; i++) {
+    for (uint32_t i = 0; i < NAPS_MAX && missing > 0 && !shim_timer_over(); i++) {
+        shim_nap(NAP_COUNT);
         missing = send_to_missing(m, 0);
-        for (uint32_t k = 0; k < POLL_PAUSES && missing > 0; k++)
-            gmk_pause();
-        if (shim_timer_over())
-            break;
     }
     return missing;
 }
@@ -163,19 +180,23 @@ void shim_smp_wait(const shim_madt_t *m)
 
     for (uint32_t i = 0; i < WINDOWS && missing > 0; i++) {
         missing = wait_window(m);
-        if (i == 0 && missing > 0) /* some CPUs need a second one */
+        /* A CPU that was not through with its reset did not hear the first one. */
+        if (i == 0 && missing > 0)
             send_to_missing(m, ICR_START | (uint32_t)(room.low_page >> 12));
     }
     if (missing > 0) {
         send_to_missing(m, ICR_INIT); /* they sleep for good */
         shim_warn(SHIM_E_CPU_SILENT, missing);
     }
+    set(REG_TIMER, timer_before);
+    set(REG_SPURIOUS, spurious_before);
 }
 
 bool shim_smp_came(const shim_madt_t *m, uint32_t i)
 {
     /* The CPU has left the boot page tables and the page below 1 MiB. */
-    return m->cpu[i].lapic_id == bsp_id || gmk_load_acq(&came[i], GMK_DEV) != 0;
+    return m->cpu[i].lapic_id == bsp_id ||
+           gmk_load_acq(&came[i], GMK_DEV) != 0; /* sync: shim.came */
 }
 
 uint32_t shim_smp_bsp_id(void) { return bsp_id; }
@@ -187,7 +208,9 @@ void shim_ap_main(uint64_t stack_end)
     uint32_t i = 0, id;
 
     lapic_on();
+    shim_set_idt();
     shim_set_pat();
+    timer_on();
     id = lapic_id();
     while (i < madt->n_cpus && madt->cpu[i].lapic_id != id)
         i++;

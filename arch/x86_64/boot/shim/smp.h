@@ -20,10 +20,11 @@ typedef struct shim_smp_room {
  * CPU into the list if firmware left it out, and takes those out that the mode can't reach. */
 void shim_smp_init(shim_madt_t *m, bool want_x2apic);
 
-/* Sends INIT to all others and starts the window of 10 ms that must pass. */
+/* Sends INIT to all others. */
 void shim_smp_reset(const shim_madt_t *m);
 
-/* Waits for the end of the window and starts them. */
+/* Starts them. CPUs of today are through with INIT at once; 10 ms later, which is what the
+ * oldest need, shim_smp_wait starts again those that did not come. */
 void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *room);
 
 /* Waits until they wait, for a second at most; says which did not come, and resets them.

@@ -1,0 +1,880 @@
+/* SPDX-License-Identifier: MIT
+ * virtio-blk against a model of the device: legacy and 1.x, every mix of ring features, good
+ * and bad behaviour, resets, interrupts, a device on a thread of its own.
+ * Floor: tests. Source: SPEC BM-34 to BM-37. */
+#include "model_virtio.h"
+
+#include "drivers/virtio/virtio_blk.h"
+#include "ggmk/test.h"
+
+#define SECTORS 1003u /* no multiple of 8 */
+#define REQS 512u
+#define SEC_NS 1000000000ull
+
+static uint8_t image[SECTORS * 512], shadow[SECTORS * 512];
+static mv_t dev;
+static blk_dev_t *disk;
+static uint64_t rnd;
+
+static uint32_t below(uint32_t n)
+{
+    rnd ^= rnd << 13;
+    rnd ^= rnd >> 7;
+    rnd ^= rnd << 17;
+    return (uint32_t)(rnd >> 33) % n;
+}
+
+/* Requests. -------------------------------------------------------------------------------------
+ */
+
+typedef struct job {
+    blk_req_t r;
+    uint32_t n_done;
+    uint8_t *buf;
+} job_t;
+
+static job_t job[REQS];
+static uint8_t *space; /* of buffers: 132 KiB each, which begin anywhere */
+#define JOB_BYTES (33u << 12)
+
+static void on_done(blk_req_t *r) { ((job_t *)r->user)->n_done++; }
+
+static blk_req_t *ask(uint32_t i, enum blk_op op, uint64_t sector, uint32_t n)
+{
+    job_t *j = &job[i];
+
+    if (j->buf == NULL)
+        j->buf = space + (size_t)i * JOB_BYTES + 4 * below(1024);
+    j->n_done = 0;
+    j->r = (blk_req_t){.op = (uint16_t)op,
+                       .sector = sector,
+                       .n_sectors = n,
+                       .buf = op == BLK_FLUSH ? NULL : j->buf,
+                       .done = on_done,
+                       .user = j};
+    return &j->r;
+}
+
+static bool submit(uint32_t i, enum blk_op op, uint64_t sector, uint32_t n)
+{
+    blk_req_t *r = ask(i, op, sector, n);
+
+    return disk->ops->submit(disk, &r, 1) == 1;
+}
+
+static uint32_t poll(void) { return disk->ops->poll(disk, 64); }
+
+static void later(uint64_t ns) { gmk_add_ar(&mp.clock, ns, GMK_DEV); }
+
+static bool ended(uint32_t i, int status)
+{
+    return gmk_test_assert_eq(job[i].n_done, 1) && gmk_test_assert_eq(job[i].r.status, status);
+}
+
+static uint64_t stat(const gmk_a64_t *s) { return gmk_count_get(s); }
+
+/* Begin and end. --------------------------------------------------------------------------------
+ */
+
+enum { MODERN = 1, DIRECT = 2, NO_EVENT = 4, NO_MSIX = 8, ALL_MIXES = 16 };
+
+static void clean(void)
+{
+    virtio_blk_forget_all();
+    blk_forget_all();
+    mp_reset();
+    memset(image, 0, sizeof(image));
+    memset(job, 0, sizeof(job));
+    if (space == NULL)
+        space = aligned_alloc(4096, (size_t)REQS * JOB_BYTES);
+    rnd = gmk_test_seed() * 0x9e3779b97f4a7c15ull | 1;
+}
+
+static void make(uint32_t mix)
+{
+    clean();
+    dev = mv_plain((mix & MODERN) != 0, image, SECTORS);
+    if ((mix & DIRECT) != 0)
+        dev.offers &= ~VIRTIO_F_INDIRECT;
+    if ((mix & NO_EVENT) != 0)
+        dev.offers &= ~VIRTIO_F_EVENT_IDX;
+    dev.no_msix = (mix & NO_MSIX) != 0;
+}
+
+static bool start(void)
+{
+    mv_plug(&dev, 0, 4);
+    if (!gmk_test_assert_eq(drivers_init(), 1))
+        return false;
+    disk = blk_find("virtio0");
+    return gmk_test_assert(disk != NULL);
+}
+
+static bool begin(uint32_t mix)
+{
+    make(mix);
+    return start();
+}
+
+/* The books are right, the driver kept the rules, all memory is given back. */
+static void finish(void)
+{
+    const blk_stats_t *s = &disk->stats;
+
+    gmk_test_assert_eq(disk->inflight, 0);
+    gmk_test_assert_eq(stat(&s->submitted), stat(&s->completed));
+    gmk_test_assert_eq(stat(&s->errors), stat(&s->refused) + stat(&s->device) + stat(&s->timeouts) +
+                                             stat(&s->aborted));
+    virtio_blk_forget_all();
+    blk_forget_all();
+    gmk_test_assert_eq(mp.n_live, 0);
+    if (!gmk_test_assert_eq(mp.complaints, 0))
+        gmk_test_print(mp.complaint);
+}
+
+/* Random work. ----------------------------------------------------------------------------------
+ */
+
+static bool busy[SECTORS];
+
+static void mark(const blk_req_t *r, bool on)
+{
+    for (uint32_t i = 0; i < r->n_sectors; i++)
+        busy[r->sector + i] = on;
+}
+
+static bool is_free(uint64_t sector, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (busy[sector + i])
+            return false;
+    return true;
+}
+
+/* Starts a random request that meets no other one. returns: it did. */
+static bool start_random(uint32_t i)
+{
+    uint32_t n = below(4) != 0 ? 1 + below(16) : 1 + below(disk->max_sectors);
+    uint32_t sector = below(SECTORS - n + 1);
+    enum blk_op op = below(20) == 0 ? BLK_FLUSH : below(2) == 0 ? BLK_READ : BLK_WRITE;
+    blk_req_t *r;
+
+    if (op == BLK_FLUSH)
+        sector = n = 0;
+    if (!is_free(sector, n))
+        return false;
+    r = ask(i, op, sector, n);
+    for (uint32_t k = 0; k < n * 512; k++)
+        job[i].buf[k] = op == BLK_WRITE ? (uint8_t)below(256) : 0xee;
+    if (disk->ops->submit(disk, &r, 1) == 0)
+        return false;
+    mark(r, true);
+    return true;
+}
+
+/* A request has ended: compares, or takes over what it wrote. */
+static void settle(uint32_t i)
+{
+    const blk_req_t *r = &job[i].r;
+    size_t n = (size_t)r->n_sectors * 512;
+
+    ended(i, BLK_OK);
+    if (r->op == BLK_READ)
+        gmk_test_assert(memcmp(job[i].buf, shadow + r->sector * 512, n) == 0);
+    else if (r->op == BLK_WRITE)
+        memcpy(shadow + r->sector * 512, job[i].buf, n);
+    mark(r, false);
+}
+
+#define RANDOM_JOBS 48u
+
+static void random_work(uint32_t n_steps)
+{
+    bool live[RANDOM_JOBS] = {false};
+    uint32_t n = 0;
+
+    memset(busy, 0, sizeof(busy));
+    for (uint32_t i = 0; i < sizeof(image); i++)
+        image[i] = shadow[i] = (uint8_t)below(256);
+    for (uint32_t step = 0; step < n_steps || n > 0; step++) {
+        uint32_t i = below(RANDOM_JOBS);
+
+        if (step < n_steps && !live[i] && start_random(i)) {
+            live[i] = true;
+            n++;
+        }
+        mv_fetch(&dev);
+        if (below(3) != 0 && dev.n_held != 0)
+            mv_answer(&dev, below(dev.n_held), MV_TRUTH);
+        if (below(3) == 0)
+            mv_tell(&dev);
+        if (below(4) == 0)
+            poll();
+        for (i = 0; i < RANDOM_JOBS; i++)
+            if (live[i] && job[i].n_done != 0) {
+                settle(i);
+                live[i] = false;
+                n--;
+            }
+    }
+    gmk_test_assert(memcmp(image, shadow, sizeof(image)) == 0);
+}
+
+GMK_TEST(virtio_random_work_matches_shadow_on_every_mix)
+{
+    for (uint32_t mix = 0; mix < ALL_MIXES; mix++) {
+        GMK_REQUIRE(begin(mix));
+        dev.eager = false;
+        random_work(1500);
+        gmk_test_assert(dev.n_reads > 50 && dev.n_writes > 50);
+        gmk_test_assert_eq(disk->has_irq, (mix & NO_MSIX) == 0);
+        finish();
+    }
+}
+
+/* More requests than used indices have numbers, on a small ring. */
+GMK_TEST(virtio_indices_wrap)
+{
+    for (uint32_t mix = 0; mix < 4; mix++) {
+        uint8_t buf[512];
+
+        make(mix);
+        dev.queue_max = 8;
+        GMK_REQUIRE(start());
+        for (uint32_t i = 0; i < 70000; i++)
+            if (virtio_blk_read(i % SECTORS, buf) != BLK_OK && !gmk_test_assert(false))
+                break;
+        finish();
+    }
+}
+
+/* The simple calls and the edges of the disk. ---------------------------------------------------
+ */
+
+GMK_TEST(virtio_blk_one_sector_calls_reach_the_image)
+{
+    uint8_t out[512], in[512];
+
+    GMK_REQUIRE(begin(0));
+    memset(out, 0x5a, sizeof(out));
+    gmk_test_assert_eq(virtio_blk_capacity(), SECTORS);
+    gmk_test_assert_eq(virtio_blk_write(SECTORS - 1, out), BLK_OK);
+    gmk_test_assert_eq(virtio_blk_read(SECTORS - 1, in), BLK_OK);
+    gmk_test_assert(memcmp(in, out, 512) == 0);
+    gmk_test_assert(memcmp(image + (SECTORS - 1) * 512, out, 512) == 0);
+    gmk_test_assert_eq(virtio_blk_read(SECTORS, in), BLK_E_RANGE);
+    gmk_test_assert_eq(virtio_blk_read(UINT64_MAX, in), BLK_E_RANGE);
+    gmk_test_assert_eq(virtio_blk_write(SECTORS, out), BLK_E_RANGE);
+    gmk_test_assert_eq(virtio_blk_read(0, in + 1), BLK_E_INVALID);
+    gmk_test_assert_eq(virtio_blk_read(0, NULL), BLK_E_INVALID);
+    gmk_test_assert_str_eq(disk->serial, "MODEL-1");
+    finish();
+}
+
+GMK_TEST(virtio_wrong_requests_are_refused_and_never_reach_the_device)
+{
+    GMK_REQUIRE(begin(MODERN));
+    gmk_test_assert(submit(0, BLK_READ, SECTORS - 3, 4));
+    gmk_test_assert(submit(1, BLK_READ, 0, 0));
+    gmk_test_assert(submit(2, BLK_READ, 0, disk->max_sectors + 1));
+    gmk_test_assert(submit(3, (enum blk_op)9, 0, 1));
+    gmk_test_assert_eq(job[0].n_done, 0);
+    gmk_test_assert_eq(poll(), 4);
+    ended(0, BLK_E_RANGE);
+    ended(1, BLK_E_INVALID);
+    ended(2, BLK_E_INVALID);
+    ended(3, BLK_E_INVALID);
+    gmk_test_assert_eq(dev.n_reads, 0);
+    gmk_test_assert_eq(stat(&disk->stats.refused), 4);
+    finish();
+}
+
+GMK_TEST(virtio_read_only_disk_refuses_writes)
+{
+    uint8_t buf[512] = {1};
+
+    make(0);
+    dev.offers |= 1u << 5;
+    GMK_REQUIRE(start());
+    gmk_test_assert(disk->read_only);
+    gmk_test_assert_eq(virtio_blk_write(0, buf), BLK_E_READ_ONLY);
+    gmk_test_assert_eq(virtio_blk_read(0, buf), BLK_OK);
+    finish();
+}
+
+GMK_TEST(virtio_without_a_cache_a_flush_is_done_at_once)
+{
+    make(0);
+    dev.offers &= ~((uint64_t)1 << 9);
+    GMK_REQUIRE(start());
+    gmk_test_assert(submit(0, BLK_FLUSH, 0, 0));
+    gmk_test_assert_eq(poll(), 1);
+    ended(0, BLK_OK);
+    gmk_test_assert_eq(dev.n_flushes, 0);
+    finish();
+}
+
+GMK_TEST(virtio_blocks_of_4096_want_whole_blocks)
+{
+    make(MODERN);
+    dev.offers |= 1u << 6;
+    dev.blk_size = 4096;
+    GMK_REQUIRE(start());
+    gmk_test_assert_eq(blk_sync(disk, BLK_READ, 0, 8, space), BLK_OK);
+    gmk_test_assert_eq(blk_sync(disk, BLK_READ, 4, 8, space), BLK_E_INVALID);
+    gmk_test_assert_eq(blk_sync(disk, BLK_READ, 8, 4, space), BLK_E_INVALID);
+    finish();
+}
+
+GMK_TEST(virtio_memory_that_is_not_mapped_is_refused_without_a_leak)
+{
+    GMK_REQUIRE(begin(0));
+    mp.hole = space + 8 * 4096;
+    for (uint32_t i = 0; i < 1000; i++)
+        gmk_test_assert_eq(blk_sync(disk, BLK_READ, 0, 64, space + 4096 * 5), BLK_E_INVALID);
+    mp.hole = NULL;
+    gmk_test_assert_eq(blk_sync(disk, BLK_READ, 0, 64, space + 4096 * 5), BLK_OK);
+    finish();
+}
+
+GMK_TEST(virtio_full_ring_takes_no_more_and_loses_nothing)
+{
+    for (uint32_t mix = 0; mix < 4; mix++) {
+        uint32_t n = 0;
+
+        GMK_REQUIRE(begin(mix));
+        dev.eager = false;
+        while (n < REQS && submit(n, BLK_READ, n, 1))
+            n++;
+        gmk_test_assert_le(n, disk->depth);
+        gmk_test_assert_ge(n, 64);
+        if ((mix & DIRECT) == 0)
+            gmk_test_assert_eq(n, 256);
+        gmk_test_assert_eq(disk->inflight, n);
+        mv_serve(&dev);
+        while (disk->inflight != 0)
+            GMK_REQUIRE(poll() > 0);
+        for (uint32_t i = 0; i < n; i++)
+            ended(i, BLK_OK);
+        gmk_test_assert_eq(job[n].n_done, 0);
+        gmk_test_assert(submit(n, BLK_READ, 0, 1));
+        mv_serve(&dev);
+        poll();
+        ended(n, BLK_OK);
+        finish();
+    }
+}
+
+/* Lies. ------------------------------------------------------------------------------------------
+ */
+
+static int fate_of(enum mv_lie lie)
+{
+    switch (lie) {
+    case MV_TRUTH:
+        return BLK_OK;
+    case MV_IOERR:
+    case MV_BAD_STATUS:
+    case MV_SHORT:
+        return BLK_E_DEVICE;
+    case MV_UNSUPP:
+        return BLK_E_UNSUPPORTED;
+    default:
+        return BLK_E_BROKEN;
+    }
+}
+
+/* Ten requests: two are answered well, one by the lie, the others not. */
+static void tell_lie(enum mv_lie lie)
+{
+    int fate = fate_of(lie);
+    uint32_t n_ok = 0, n_fate = 0;
+
+    dev.eager = false;
+    for (uint32_t i = 0; i < 10; i++)
+        gmk_test_assert(submit(i, BLK_READ, 8 * i, 8));
+    mv_fetch(&dev);
+    mv_answer(&dev, 0, MV_TRUTH);
+    mv_answer(&dev, 1, MV_TRUTH);
+    mv_tell(&dev);
+    gmk_test_assert_eq(poll(), 2);
+    mv_answer(&dev, 2, lie);
+    mv_tell(&dev);
+    poll();
+    if (fate != BLK_E_BROKEN) {
+        gmk_test_assert_eq(gmk_load_acq(&disk->broken, GMK_DEV), 0);
+        mv_serve(&dev);
+    }
+    poll();
+    for (uint32_t i = 0; i < 10; i++) {
+        gmk_test_assert_eq(job[i].n_done, 1);
+        n_ok += job[i].r.status == BLK_OK;
+        n_fate += job[i].r.status == fate;
+    }
+    if (fate == BLK_E_BROKEN) {
+        gmk_test_assert_eq(n_ok + n_fate, 10);
+        gmk_test_assert_ge(n_fate, 7);
+        gmk_test_assert_ge(n_ok, 2);
+    } else {
+        gmk_test_assert_eq(n_fate, fate == BLK_OK ? 10 : 1);
+        gmk_test_assert_eq(n_ok, fate == BLK_OK ? 10 : 9);
+    }
+}
+
+/* A broken device takes requests and ends them, cannot reach memory, and can be mended. */
+static void check_broken(void)
+{
+    gmk_test_assert_eq(gmk_load_acq(&disk->broken, GMK_DEV), 1);
+    gmk_test_assert_ge(stat(&disk->stats.spurious), 1);
+    gmk_test_assert_eq(mp_get(dev.func, 4, 2) & PCI_CMD_MASTER, 0);
+    gmk_test_assert(submit(20, BLK_READ, 0, 1));
+    gmk_test_assert(!disk->ops->arm(disk));
+    gmk_test_assert_eq(poll(), 1);
+    ended(20, BLK_E_BROKEN);
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+}
+
+GMK_TEST(virtio_every_lie_has_its_fate_and_no_request_is_lost)
+{
+    for (uint32_t mix = 0; mix < ALL_MIXES / 2; mix++)
+        for (uint32_t lie = MV_TRUTH; lie < MV_LIES; lie++) {
+            GMK_REQUIRE(begin(mix));
+            tell_lie((enum mv_lie)lie);
+            if (fate_of((enum mv_lie)lie) == BLK_E_BROKEN)
+                check_broken();
+            random_work(100);
+            finish();
+        }
+}
+
+/* Silence. ----------------------------------------------------------------------------------------
+ */
+
+GMK_TEST(virtio_silent_device_is_reset_and_requests_time_out)
+{
+    for (uint32_t mix = 0; mix < 4; mix++) {
+        GMK_REQUIRE(begin(mix));
+        dev.eager = false;
+        for (uint32_t i = 0; i < 10; i++)
+            gmk_test_assert(submit(i, BLK_WRITE, i, 1));
+        gmk_test_assert_eq(poll(), 0);
+        gmk_test_assert(disk->due_ns != BLK_NEVER);
+        later(4 * SEC_NS);
+        gmk_test_assert_eq(poll(), 0);
+        later(2 * SEC_NS);
+        gmk_test_assert_eq(poll(), 10);
+        for (uint32_t i = 0; i < 10; i++)
+            ended(i, BLK_E_TIMEOUT);
+        gmk_test_assert_eq(dev.n_resets, 2); /* one at start */
+        gmk_test_assert_eq(disk->due_ns, BLK_NEVER);
+        random_work(200);
+        finish();
+    }
+}
+
+/* One late request: the others go on after the reset, with the right data. */
+GMK_TEST(virtio_requests_beside_a_late_one_are_started_again)
+{
+    GMK_REQUIRE(begin(MODERN));
+    for (uint32_t i = 0; i < sizeof(image); i++)
+        image[i] = (uint8_t)below(256);
+    dev.eager = false;
+    for (uint32_t i = 0; i < 10; i++) {
+        blk_req_t *r = ask(i, BLK_READ, 10 * i, 10);
+
+        r->deadline_ns = dev_now_ns() + (i == 4 ? 1 : 3) * SEC_NS;
+        gmk_test_assert_eq(disk->ops->submit(disk, &r, 1), 1);
+    }
+    later(SEC_NS);
+    gmk_test_assert_eq(poll(), 1);
+    ended(4, BLK_E_TIMEOUT);
+    gmk_test_assert_eq(stat(&disk->stats.requeued), 9);
+    dev.eager = true;
+    mv_serve(&dev);
+    gmk_test_assert_eq(poll(), 9);
+    for (uint32_t i = 0; i < 10; i++)
+        if (i != 4 && ended(i, BLK_OK))
+            gmk_test_assert(memcmp(job[i].buf, image + 5120 * i, 5120) == 0);
+    finish();
+}
+
+/* What is there already when the time is up counts. */
+GMK_TEST(virtio_answer_before_the_look_at_the_clock_is_no_timeout)
+{
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    for (uint32_t i = 0; i < 100; i++)
+        gmk_test_assert(submit(i, BLK_READ, i, 1));
+    mv_serve(&dev);
+    later(100 * SEC_NS);
+    for (uint32_t i = 0; i < 100; i++)
+        gmk_test_assert_eq(disk->ops->poll(disk, 1), 1);
+    for (uint32_t i = 0; i < 100; i++)
+        ended(i, BLK_OK);
+    gmk_test_assert_eq(stat(&disk->stats.resets), 0);
+    finish();
+}
+
+GMK_TEST(virtio_requests_that_meet_two_resets_end)
+{
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    for (uint32_t i = 0; i < 3; i++) {
+        blk_req_t *r = ask(i, BLK_READ, i, 1);
+
+        r->deadline_ns = dev_now_ns() + (i + 1) * SEC_NS;
+        gmk_test_assert_eq(disk->ops->submit(disk, &r, 1), 1);
+    }
+    later(SEC_NS);
+    gmk_test_assert_eq(poll(), 1);
+    later(SEC_NS);
+    gmk_test_assert_eq(poll(), 2);
+    ended(0, BLK_E_TIMEOUT);
+    ended(1, BLK_E_TIMEOUT);
+    ended(2, BLK_E_RESET);
+    finish();
+}
+
+/* A device that goes on after the reset: it writes answers into the memory it had before. */
+GMK_TEST(virtio_answers_after_a_reset_are_seen_and_meet_no_later_request)
+{
+    for (uint32_t mix = 0; mix < 4; mix++) {
+        uint16_t *idx;
+
+        GMK_REQUIRE(begin(mix));
+        dev.eager = false;
+        for (uint32_t i = 0; i < 4; i++)
+            gmk_test_assert(submit(i, BLK_READ, i, 1));
+        later(6 * SEC_NS);
+        gmk_test_assert_eq(poll(), 4);
+        for (uint32_t i = 4; i < 8; i++)
+            gmk_test_assert(submit(i, BLK_READ, i, 1));
+        idx = mv_word(dev.before.used + 2);
+        for (uint32_t i = 0; i < 4; i++) {
+            *mv_word(dev.before.used + 4 + 8 * (*idx & 7u)) = (uint16_t)i;
+            gmk_store_rel(idx, (uint16_t)(*idx + 1), GMK_SYS);
+        }
+        gmk_test_assert_eq(poll(), 0);
+        gmk_test_assert_eq(stat(&disk->stats.spurious), 4);
+        gmk_test_assert_eq(gmk_load_acq(&disk->broken, GMK_DEV), 0);
+        mv_serve(&dev);
+        gmk_test_assert_eq(poll(), 4);
+        for (uint32_t i = 4; i < 8; i++)
+            ended(i, BLK_OK);
+        finish();
+    }
+}
+
+/* It answers a request of now with what it did for one of before: no status of now. */
+GMK_TEST(virtio_stale_answer_in_the_new_ring_breaks_the_device)
+{
+    GMK_REQUIRE(begin(MODERN));
+    dev.eager = false;
+    gmk_test_assert(submit(0, BLK_READ, 0, 1));
+    later(6 * SEC_NS);
+    gmk_test_assert_eq(poll(), 1);
+    gmk_test_assert(submit(1, BLK_READ, 1, 1));
+    mv_fetch(&dev);
+    mv_answer(&dev, 0, MV_NO_STATUS);
+    mv_tell(&dev);
+    gmk_test_assert_eq(poll(), 1);
+    ended(1, BLK_E_BROKEN);
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+    random_work(100);
+    finish();
+}
+
+/* Thousands of timeouts leak no descriptor, slot or index. */
+GMK_TEST(virtio_many_timeouts_leak_nothing)
+{
+    for (uint32_t mix = 0; mix < 4; mix++) {
+        GMK_REQUIRE(begin(mix));
+        for (uint32_t round = 0; round < 300; round++) {
+            dev.eager = false;
+            for (uint32_t i = 0; i < 3; i++)
+                gmk_test_assert(submit(i, BLK_WRITE, i, 1));
+            later(6 * SEC_NS);
+            gmk_test_assert_eq(poll(), 3);
+            ended(2, BLK_E_TIMEOUT);
+            dev.eager = true;
+            gmk_test_assert_eq(blk_sync(disk, BLK_READ, round, 8, space), BLK_OK);
+        }
+        gmk_test_assert_eq(stat(&disk->stats.resets), 300);
+        dev.eager = false;
+        for (uint32_t i = 0; i < 64; i++)
+            gmk_test_assert(submit(i, BLK_READ, i, 1));
+        mv_serve(&dev);
+        gmk_test_assert_eq(poll(), 64);
+        random_work(200);
+        finish();
+    }
+}
+
+GMK_TEST(virtio_device_that_never_answers_is_given_up)
+{
+    uint32_t rounds = 0;
+
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    while (gmk_load_acq(&disk->broken, GMK_DEV) == 0 && rounds++ < 100) {
+        gmk_test_assert(submit(0, BLK_READ, 0, 1));
+        later(6 * SEC_NS);
+        gmk_test_assert_eq(poll(), 1);
+        ended(0, BLK_E_TIMEOUT);
+    }
+    gmk_test_assert_eq(rounds, 9);
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+    random_work(50);
+    finish();
+}
+
+GMK_TEST(virtio_device_stuck_in_reset_is_given_up)
+{
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    dev.no_reset = true;
+    gmk_test_assert(submit(0, BLK_READ, 0, 1));
+    gmk_test_assert(submit(1, BLK_READ, 1, 1));
+    later(6 * SEC_NS);
+    gmk_test_assert_eq(poll(), 2);
+    ended(0, BLK_E_TIMEOUT);
+    ended(1, BLK_E_TIMEOUT);
+    gmk_test_assert_eq(gmk_load_acq(&disk->broken, GMK_DEV), 1);
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_E_BROKEN);
+    dev.no_reset = false;
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+    random_work(50);
+    finish();
+}
+
+/* Start. ------------------------------------------------------------------------------------------
+ */
+
+static void no_disk(void)
+{
+    uint8_t buf[512];
+
+    gmk_test_assert_eq(blk_count(), 0);
+    gmk_test_assert(blk_find(NULL) == NULL);
+    gmk_test_assert_eq(virtio_blk_read(0, buf), BLK_E_NO_DISK);
+    gmk_test_assert_eq(virtio_blk_write(0, buf), BLK_E_NO_DISK);
+    gmk_test_assert_eq(virtio_blk_capacity(), 0);
+    gmk_test_assert_eq(mp.n_live, 0);
+    gmk_test_assert_eq(mp.complaints, 0);
+}
+
+/* Plugs the device in and expects that it is not taken, for that reason. */
+static void expect_refused(int status)
+{
+    mv_plug(&dev, 0, 4);
+    gmk_test_assert_eq(drivers_init(), 0);
+    gmk_test_assert_eq(virtio_blk_init(pci_get_device(0)), status);
+    no_disk();
+}
+
+GMK_TEST(virtio_missing_disk_is_a_code)
+{
+    clean();
+    gmk_test_assert_eq(drivers_init(), 0);
+    gmk_test_assert_eq(virtio_blk_init(NULL), BLK_E_NO_DISK);
+    no_disk();
+}
+
+GMK_TEST(virtio_unusable_devices_are_refused_at_start)
+{
+    for (uint32_t modern = 0; modern < 2; modern++) {
+        make(modern);
+        dev.no_reset = true;
+        expect_refused(BLK_E_BROKEN);
+        make(modern);
+        dev.queue_max = 0;
+        expect_refused(BLK_E_UNSUPPORTED);
+        make(modern);
+        dev.queue_max = 100; /* no power of two */
+        expect_refused(BLK_E_UNSUPPORTED);
+        make(modern);
+        dev.seg_max = 1;
+        expect_refused(BLK_E_UNSUPPORTED);
+        make(modern);
+        dev.offers |= 1u << 1;
+        dev.size_max = 512;
+        expect_refused(BLK_E_UNSUPPORTED);
+        make(modern);
+        dev.offers |= 1u << 6;
+        dev.blk_size = 1000;
+        expect_refused(BLK_E_UNSUPPORTED);
+        make(modern);
+        mp.no_dma = true;
+        expect_refused(BLK_E_MEMORY);
+    }
+    make(MODERN);
+    dev.refuse = true;
+    expect_refused(BLK_E_BROKEN);
+    make(MODERN);
+    dev.offers &= ~VIRTIO_F_VERSION_1;
+    expect_refused(BLK_E_BROKEN);
+}
+
+GMK_TEST(virtio_small_limits_of_the_device_are_kept)
+{
+    make(MODERN | DIRECT);
+    dev.seg_max = 5;
+    dev.offers |= 1u << 1;
+    dev.size_max = 4096;
+    dev.queue_max = 16;
+    GMK_REQUIRE(start());
+    gmk_test_assert_eq(disk->max_sectors, 32);
+    dev.eager = false;
+    random_work(500);
+    finish();
+}
+
+GMK_TEST(virtio_no_vector_left_means_polling)
+{
+    uint8_t buf[512];
+
+    make(MODERN);
+    mp.no_irqs = true;
+    GMK_REQUIRE(start());
+    gmk_test_assert(!disk->has_irq);
+    gmk_test_assert_eq(virtio_blk_read(3, buf), BLK_OK);
+    gmk_test_assert_eq(dev.n_interrupts, 0);
+    finish();
+}
+
+GMK_TEST(virtio_silent_serial_number_holds_start_up_for_a_moment_only)
+{
+    make(MODERN);
+    dev.eager = false;
+    dev.serial = NULL;
+    GMK_REQUIRE(start());
+    gmk_test_assert_str_eq(disk->serial, "");
+    gmk_test_assert_lt(mp.clock, SEC_NS);
+    dev.eager = true;
+    random_work(50);
+    finish();
+}
+
+GMK_TEST(virtio_owner_is_one)
+{
+    uint8_t buf[512];
+
+    GMK_REQUIRE(begin(0));
+    gmk_test_assert_eq(blk_claim(disk), BLK_OK);
+    gmk_test_assert_eq(blk_claim(disk), BLK_E_BUSY);
+    gmk_test_assert_eq(virtio_blk_read(0, buf), BLK_E_BUSY);
+    blk_release(disk);
+    gmk_test_assert_eq(virtio_blk_read(0, buf), BLK_OK);
+    finish();
+}
+
+/* Interrupts.
+ * --------------------------------------------------------------------------------------- */
+
+GMK_TEST(virtio_interrupts_come_when_armed_and_not_while_polled)
+{
+    for (uint32_t mix = 0; mix < ALL_MIXES / 2; mix++) {
+        uint32_t word;
+
+        GMK_REQUIRE(begin(mix));
+        dev.eager = false;
+        dev.n_interrupts = 0;
+        for (uint32_t i = 0; i < 40; i++) {
+            gmk_test_assert(submit(i, BLK_READ, i, 1));
+            mv_serve(&dev);
+            gmk_test_assert_eq(poll(), 1);
+        }
+        gmk_test_assert_eq(dev.n_interrupts, 0);
+        gmk_test_assert(submit(0, BLK_READ, 0, 1));
+        gmk_test_assert(submit(1, BLK_READ, 1, 1));
+        gmk_test_assert(disk->ops->arm(disk));
+        word = gmk_hal_park_word(&disk->park);
+        mv_fetch(&dev);
+        mv_answer(&dev, 0, MV_TRUTH);
+        mv_tell(&dev);
+        gmk_test_assert_eq(dev.n_interrupts, 1);
+        gmk_test_assert_ne(gmk_hal_park_word(&disk->park), word);
+        gmk_test_assert(!disk->ops->arm(disk)); /* an answer is there */
+        gmk_test_assert_eq(poll(), 1);
+        mv_answer(&dev, 0, MV_TRUTH);
+        mv_tell(&dev);
+        gmk_test_assert_eq(dev.n_interrupts, 1);
+        gmk_test_assert_eq(poll(), 1);
+        gmk_test_assert_eq(stat(&disk->stats.interrupts), 1);
+        finish();
+    }
+}
+
+/* A device on its own thread.
+ * ------------------------------------------------------------------------ */
+
+static gmk_a32_t stop;
+
+static void *run_device(void *arg)
+{
+    (void)arg;
+    while (gmk_load_acq(&stop, GMK_DEV) == 0) {
+        uint32_t seen = gmk_hal_park_word(&dev.park);
+        bool idle;
+
+        gmk_hal_lock_acquire(&mp.lock);
+        mv_fetch(&dev);
+        while (dev.n_held != 0)
+            mv_answer(&dev, dev.n_held / 2, MV_TRUTH);
+        mv_tell(&dev);
+        idle = mv_listen(&dev);
+        gmk_hal_lock_release(&mp.lock);
+        if (idle)
+            gmk_hal_park_wait(&dev.park, seen, GMK_HAL_FOREVER);
+    }
+    return NULL;
+}
+
+/* The owner's part: keeps n in flight, sleeps when there is nothing to do. */
+static uint32_t drive(uint32_t n_jobs, uint32_t n_total)
+{
+    uint32_t started = 0, settled = 0;
+    bool live[RANDOM_JOBS] = {false};
+
+    while (settled < n_total) {
+        uint32_t seen = gmk_hal_park_word(&disk->park);
+
+        for (uint32_t i = 0; i < n_jobs; i++) {
+            if (live[i] && job[i].n_done != 0) {
+                settle(i);
+                live[i] = false;
+                settled++;
+            }
+            if (!live[i] && started < n_total && start_random(i)) {
+                live[i] = true;
+                started++;
+            }
+        }
+        if (settled < n_total && poll() == 0 && disk->ops->arm(disk))
+            gmk_hal_park_wait(&disk->park, seen, 5 * SEC_NS);
+    }
+    return settled;
+}
+
+GMK_TEST(virtio_device_on_a_thread_serves_a_sleeping_owner)
+{
+    for (uint32_t mix = 0; mix < ALL_MIXES / 2; mix++) {
+        gmk_hal_thread_t t = {0};
+
+        GMK_REQUIRE(begin(mix));
+        mp.clock = 0;
+        dev.eager = false;
+        memset(busy, 0, sizeof(busy));
+        memset(shadow, 0, sizeof(shadow));
+        gmk_store_rel(&stop, 0, GMK_DEV);
+        GMK_REQUIRE(gmk_hal_cpu_start(&t, GMK_HAL_ANY_CPU, run_device, NULL) == 0);
+        gmk_test_assert_eq(drive(1 + mix * 5, 800), 800);
+        gmk_store_rel(&stop, 1, GMK_DEV);
+        gmk_hal_park_wake(&dev.park);
+        gmk_test_assert_eq(gmk_hal_thread_join(&t), 0);
+        gmk_test_assert_eq(stat(&disk->stats.lost_irqs), 0);
+        gmk_test_assert_eq(stat(&disk->stats.timeouts), 0);
+        gmk_test_assert(memcmp(image, shadow, sizeof(image)) == 0);
+        finish();
+    }
+}
