@@ -5,7 +5,8 @@
   test/qemu_faults.py --shim build/gmk_shim.elf --kernel build/gmk_kernel.elf [NAME...]
 
 Every fault of arch/x86_64/jobs/faults.def on 1 and 4 CPUs; what the loader shim says of a bad
-kernel; machines, processors, memory sizes and disks. NAME: only cases whose name has it.
+kernel; machines, processors, memory sizes and disks; and that the table of known mistakes in
+docs/BAREMETAL.md names tests that there are. NAME: only cases whose name has it.
 A case passes if QEMU ended as it should, the lines came in order, and nothing else did.
 Prints `N passed, N failed, N skipped`; exit status 1 if one failed, 2 wrong usage."""
 
@@ -337,6 +338,25 @@ def disk_cases():
                disk=(1048576, ',readonly'), append=TEST + ' destructive', lacks=['PANIC'])
 
 
+def mistakes():
+    """Names in the table of docs/BAREMETAL.md that are neither a test nor a case."""
+    with open(os.path.join(ROOT, 'docs', 'BAREMETAL.md'), encoding='utf-8') as f:
+        table = f.read().split('### Mistakes that a test would catch')[1].split('\n## ')[0]
+    rows = [row for row in table.split('\n') if row.startswith('| ')][1:]
+    known = {'qemu_' + c.name for make in MAKERS for c in make()}
+    for name in os.listdir(os.path.join(ROOT, 'test')):
+        if name.endswith('.c'):
+            with open(os.path.join(ROOT, 'test', name), encoding='utf-8') as f:
+                known.update(re.findall(r'^GMK_TEST\((\w+)\)', f.read(), re.M))
+    missing = sorted({n for row in rows for n in re.findall(r'`(\w+)`', row)} - known)
+    bare = [row for row in rows if '`' not in row]
+    return [f'no test {n}' for n in missing] + [f'no test for: {row}' for row in bare] + (
+        ['it has hardly a row'] if len(rows) < 15 else [])
+
+
+MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, allow_abbrev=False,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -345,12 +365,15 @@ def main():
     ap.add_argument('--jobs', type=int, default=int(os.environ.get('TEST_JOBS', '2')))
     ap.add_argument('names', nargs='*', metavar='NAME')
     args = ap.parse_args()
-    cases = [c for make in (fault_cases, shim_cases, machine_cases, disk_cases) for c in make()
+    cases = [c for make in MAKERS for c in make()
              if not args.names or any(n in c.name for n in args.names)]
-    count = {'PASS': 0, 'FAIL': 0, 'SKIP': 0}
+    wrong = mistakes()
+    count = {'PASS': int(not wrong), 'FAIL': int(bool(wrong)), 'SKIP': 0}
+    print(f"[{'FAIL' if wrong else 'PASS'}] qemu_every_known_mistake_has_a_test "
+          f"{'; '.join(wrong)}", flush=True)
     if not cases:
         print('[FAIL] qemu_faults: no such case')
-        count['FAIL'] = 1
+        count['FAIL'] += 1
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
         for case, done in [(c, pool.submit(c.run, args)) for c in cases]:
             verdict, why, _ = done.result()
