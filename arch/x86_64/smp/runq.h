@@ -46,6 +46,7 @@ typedef struct x86_runq {
     uint64_t armed_ns;                /* the timer rings then; X86_FOREVER: not */
     bool turn_over;                   /* of this processor */
     uint64_t relax_began, relax_last; /* since when its threads do nothing but x86_relax */
+    uint64_t patience_ns;             /* for how long they may */
     x86_thread_t idle_thread;
     x86_thread_t *left; /* has ended; to be told so once its stack is left */
     x86_load_t load;

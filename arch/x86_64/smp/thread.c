@@ -14,9 +14,11 @@
 #include "arch/x86_64/smp/runq.h"
 #include "ggmk/base/bits.h"
 
-#define TURN_NS 500000u    /* of one thread while others of its processor wait */
-#define RELAX_GAP_NS 3000u /* calls of x86_relax this close have nothing done between them */
-#define RELAX_PATIENCE_NS 2000000u
+#define TURN_NS 500000u       /* of one thread while others of its processor wait */
+#define RELAX_GAP_NS 3000u    /* calls of x86_relax this close have nothing done between them */
+#define RELAX_AWAY_NS 500000u /* and this far apart: it worked long, or the host ran others */
+#define RELAX_PATIENCE_MIN_NS 100000u
+#define RELAX_PATIENCE_MAX_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
 #define MAX_ARM_NS 1000000000u /* the timer counts 32 bits */
@@ -203,16 +205,21 @@ static void schedule(void)
 }
 
 /* All threads of a processor count together: those that wait in turns for what another
- * processor does keep the host from running that one, as one alone does. */
+ * processor does keep the host from running that one, as one alone does. How long until they
+ * sleep: short where the host seems to share this processor, longer with each sleep that
+ * nothing of that was seen, since what waits may be quick hand-overs of work. */
 void x86_relax(void)
 {
     x86_runq_t *q = my_runq();
     uint64_t now = clock_now_ns(), flags;
 
+    if (now - q->relax_last > RELAX_AWAY_NS)
+        q->patience_ns = RELAX_PATIENCE_MIN_NS;
     if (now - q->relax_last > RELAX_GAP_NS)
         q->relax_began = now;
     q->relax_last = now;
-    if (now - q->relax_began >= RELAX_PATIENCE_NS) {
+    if (now - q->relax_began >= q->patience_ns) {
+        q->patience_ns = gmk_min64(2 * q->patience_ns, RELAX_PATIENCE_MAX_NS);
         x86_sleep_ns(RELAX_SLEEP_NS);
         q->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
         q->relax_began = q->relax_last;
