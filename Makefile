@@ -9,6 +9,7 @@ include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk driver
 include mk/build.mk
 include mk/kernel.mk
 include mk/qemu.mk
+include mk/monitor.mk
 include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk bench/qemu/rules.mk)
@@ -46,6 +47,10 @@ help:
 	@echo '               make bench and bench-check, on made-up figures'
 	@echo 'run            the kernel in QEMU, 4 CPUs and a disk; RUN= its job; run-debug waits for gdb'
 	@echo 'test-qemu      the unit tests inside the kernel, in QEMU on 1, 2 and 4 CPUs'
+	@echo 'test-monitor   every command of the serial monitor, in QEMU; make run RUN=monitor is it'
+	@echo 'test-gdb       tools/gdb/ggmk.py: what gdb shows of workers, threads and channels'
+	@echo 'stats          image sizes, memory and time of a boot, lines of code; STATS=--readme'
+	@echo 'test-faults    provoked faults, bad kernels, odd machines and disks, each by its result'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: MIT
-DRIVER_SRCS += $(wildcard drivers/nvme/*.c)
+NVME_SRCS := $(wildcard drivers/nvme/*.c)
+DRIVER_SRCS += $(NVME_SRCS)

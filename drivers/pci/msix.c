@@ -46,6 +46,11 @@ int pci_msix_set(const pci_msix_t *m, uint32_t entry, const dev_msi_t *msi)
     return 0;
 }
 
+void pci_msix_mask(const pci_msix_t *m, uint32_t entry, bool masked)
+{
+    dev_write32(m->table + (size_t)entry * ENTRY_BYTES + ENTRY_CONTROL, masked ? ENTRY_MASKED : 0);
+}
+
 void pci_msix_enable(const pci_msix_t *m, bool on)
 {
     uint16_t control = pci_cfg_read16(m->dev, m->cap + CONTROL);

@@ -79,6 +79,9 @@ typedef struct pci_msix {
 GMK_NODISCARD int pci_msix_open(pci_msix_t *m, const pci_device_t *d);
 /* Writes the message of one entry and unmasks it. returns: 0, -1: no such entry. */
 GMK_NODISCARD int pci_msix_set(const pci_msix_t *m, uint32_t entry, const dev_msi_t *msi);
+/* Masks or unmasks one entry; what came while it was masked is sent when it no longer is.
+ * pre: entry < n. */
+void pci_msix_mask(const pci_msix_t *m, uint32_t entry, bool masked);
 /* Turns the function's MSI-X on (and INTx off) or off. */
 void pci_msix_enable(const pci_msix_t *m, bool on);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Bare metal: kernel threads, ticket locks, eventcounts.
+ * Bare metal: kernel threads, locks that wait asleep, eventcounts.
  * Floor: HAL. Source: SPEC HAL-4; ARCHITECTURE R9, R13. */
 #ifndef GGMK_HAL_TYPES_H
 #define GGMK_HAL_TYPES_H
@@ -10,9 +10,9 @@ typedef struct gmk_hal_thread {
     struct x86_thread *thread; /* null: not started */
 } gmk_hal_thread_t;
 
-/* First come, first served. */
+/* 0 free, 1 held, 2 held and somebody waits. */
 typedef struct gmk_hal_lock {
-    gmk_a32_t next, serving;
+    gmk_a32_t word;
 } gmk_hal_lock_t;
 
 /* Faults have a stack of their own already. */

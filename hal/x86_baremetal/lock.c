@@ -1,31 +1,41 @@
 /* SPDX-License-Identifier: MIT
- * Bare-metal locks: tickets. A holder is not switched away from; who waits lets others run.
- * Floor: HAL. Source: SPEC HAL-2. */
+ * Bare-metal locks. A holder is not switched away from, so a waiter spins for a moment; then it
+ * sleeps. First come is not first served: a place in a line that must be kept while its owner
+ * sleeps holds all those behind it up.
+ * Floor: HAL. Source: SPEC HAL-2; U. Drepper, Futexes Are Tricky (three states). */
 #include "arch/x86_64/smp/thread.h"
 
-void gmk_hal_lock_init(gmk_hal_lock_t *l)
+enum { FREE, HELD, WANTED };
+
+#define SPINS 64u
+
+void gmk_hal_lock_init(gmk_hal_lock_t *l) { l->word = FREE; }
+
+static bool take(gmk_hal_lock_t *l)
 {
-    l->next = 0;
-    l->serving = 0;
+    uint32_t word = FREE;
+
+    return gmk_cas_ar(&l->word, &word, HELD, GMK_DEV); /* sync: x86.hal_lock */
 }
 
 /* Counted from before it is taken until after it is given back: a fault in between is not
  * the guard's, and the turn does not end there. */
 void gmk_hal_lock_acquire(gmk_hal_lock_t *l)
 {
-    uint32_t ticket;
-
     x86_hold();
-    ticket = gmk_add_rlx(&l->next, 1, GMK_DEV);          /* relaxed: a place in the line */
-    while (gmk_load_acq(&l->serving, GMK_DEV) != ticket) /* sync: x86.hal_lock */
-        x86_relax();
+    for (uint32_t i = 0; i < SPINS; i++) {
+        if (take(l))
+            return;
+        x86_spin();
+    }
+    while (gmk_xchg_ar(&l->word, WANTED, GMK_DEV) != FREE) /* sync: x86.hal_lock */
+        x86_wait(&l->word, WANTED, X86_FOREVER);
 }
 
 void gmk_hal_lock_release(gmk_hal_lock_t *l)
 {
-    uint32_t next = gmk_load_rlx(&l->serving, GMK_DEV) + 1; /* relaxed: only the holder writes it */
-
-    gmk_store_rel(&l->serving, next, GMK_DEV); /* sync: x86.hal_lock */
+    if (gmk_xchg_sc(&l->word, FREE, GMK_DEV) == WANTED) /* sync: x86.hal_lock */
+        x86_wake(&l->word, 1);
     x86_drop();
 }
 

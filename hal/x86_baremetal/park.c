@@ -14,7 +14,11 @@ uint32_t gmk_hal_park_word(gmk_hal_park_t *p)
 
 void gmk_hal_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
 {
-    x86_park_wait(p, seen, timeout_ns);
+    x86_wait(&p->word, seen, timeout_ns);
 }
 
-void gmk_hal_park_wake(gmk_hal_park_t *p) { x86_park_wake(p); }
+void gmk_hal_park_wake(gmk_hal_park_t *p)
+{
+    gmk_add_sc(&p->word, 1, GMK_DEV); /* sync: hal.park */
+    x86_wake(&p->word, UINT32_MAX);
+}

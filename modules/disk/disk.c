@@ -4,12 +4,15 @@
  * for, so that the channel keeps order and loses nothing; a thread of the module's own,
  * attached to the kernel, feeds the device, sleeps on the device's word, and sends answers.
  * It polls as long as there is anything to do and asks for an interrupt only before it sleeps.
+ * Who brings requests starts them at once if the thread is not at it, so that the device works
+ * while the thread wakes up; a token says who drives.
  * Source: SPEC STD-24; ARCHITECTURE R9, R16, R19, R21. */
 #include "disk.h"
 
 #define BATCH 32u
 #define POLL_MAX 64u
 #define BACKSTOP_NS 10000000ull /* a lost interrupt costs no more than this */
+#define LINGER_NS 100000000ull  /* after its last work the thread wakes by itself for so long */
 #define POLLED_NS 50000ull      /* between two looks at a device without interrupts */
 #define STALL_NS 200000ull      /* between two tries to send to a full channel */
 #define ATTACH_NS 1000000ull    /* between two tries to attach, while the kernel boots */
@@ -23,22 +26,6 @@ static void nudge(disk_t *d)
     /* The thread announces that it sleeps by an exchange too, and looks once more after it. */
     if (gmk_xchg_sc(&d->asleep, 0, GMK_DEV) != 0)
         gmk_hal_park_wake(d->park);
-}
-
-/* The kernel's workers bring messages, one call at a time. */
-static uint32_t take_cells(void *arg, const gmk_cell_t *cells, uint32_t n)
-{
-    disk_inlet_t *in = arg;
-    uint32_t pos, k = gmk_spsc_claim(&in->ring, n, &pos, GMK_DEV);
-
-    for (uint32_t i = 0; i < k; i++)
-        gmk_cell_copy(&in->cell[(pos + i) & (DISK_QUEUE - 1)], &cells[i]);
-    if (k != 0)
-        gmk_spsc_publish(&in->ring, pos, k, GMK_DEV);
-    if (k < n)
-        gmk_store_rel(&in->starved, 1, GMK_DEV);
-    nudge(in->disk);
-    return k;
 }
 
 static void on_done(blk_req_t *r) { blk_list_add(&((disk_t *)r->user)->ended, r); }
@@ -162,6 +149,57 @@ static uint32_t feed(disk_t *d)
     return k;
 }
 
+/* The token. It is held for short; whoever cannot wait leaves its requests to the holder, which
+ * looks for them again before it sleeps. */
+static bool try_drive(disk_t *d)
+{
+    uint32_t none = 0;
+
+    return gmk_cas_acq(&d->driving, &none, 1, GMK_DEV);
+}
+
+static void drive(disk_t *d)
+{
+    while (!try_drive(d))
+        gmk_hal_relax();
+}
+
+static void stop_driving(disk_t *d) { gmk_store_rel(&d->driving, 0, GMK_DEV); }
+
+/* Starts k requests that were brought, if the device has nothing to do: under load the thread
+ * does it, for many at once. returns: the thread need not be woken for them. */
+static bool start_at_once(disk_t *d, disk_inlet_t *in, uint32_t k)
+{
+    bool all = false;
+
+    if (k == 0 || d->cfg.dev == NULL || !try_drive(d))
+        return false;
+    if (d->cfg.dev->inflight == 0) {
+        all = admit_from(d, in) >= k;
+        feed(d);
+        all = all && d->watching && d->waiting.head == NULL && d->ended.head == NULL;
+    }
+    stop_driving(d);
+    return all;
+}
+
+/* The kernel's workers bring messages, one call at a time. */
+static uint32_t take_cells(void *arg, const gmk_cell_t *cells, uint32_t n)
+{
+    disk_inlet_t *in = arg;
+    uint32_t pos, k = gmk_spsc_claim(&in->ring, n, &pos, GMK_DEV);
+
+    for (uint32_t i = 0; i < k; i++)
+        gmk_cell_copy(&in->cell[(pos + i) & (DISK_QUEUE - 1)], &cells[i]);
+    if (k != 0)
+        gmk_spsc_publish(&in->ring, pos, k, GMK_DEV);
+    if (k < n)
+        gmk_store_rel(&in->starved, 1, GMK_DEV);
+    if (!start_at_once(in->disk, in, k) || k < n)
+        nudge(in->disk);
+    return k;
+}
+
 /* Answers out. -------------------------------------------------------------------------- */
 
 static void free_slot(disk_t *d, disk_slot_t *s)
@@ -278,6 +316,7 @@ static bool step(disk_t *d)
     disk_inlet_t *first = &d->in[d->turn & 1], *second = &d->in[~d->turn & 1];
     uint32_t n;
 
+    drive(d);
     d->turn++;
     if (d->ctx == NULL && !is_stopped(d))
         d->ctx = gmk_host_attach(d->kernel, &d->host);
@@ -286,6 +325,8 @@ static bool step(disk_t *d)
     n += feed(d);
     n += poll(d);
     n += answer(d);
+    n += tell_room(d, first);
+    stop_driving(d);
     n += tell_room(d, first);
     n += tell_room(d, second);
     return n != 0;
@@ -305,13 +346,15 @@ static uint64_t patience(const disk_t *d)
 {
     const blk_dev_t *dev = d->cfg.dev;
     uint64_t ns = GMK_HAL_FOREVER;
+    uint64_t now = gmk_hal_now_ns();
 
     if (d->ctx == NULL)
         ns = ATTACH_NS;
     if (d->ended.head != NULL && ns > STALL_NS)
         ns = STALL_NS;
+    if (dev != NULL && dev->has_irq && now - d->active_ns < LINGER_NS && ns > BACKSTOP_NS)
+        ns = BACKSTOP_NS;
     if (dev != NULL && dev->inflight != 0) {
-        uint64_t now = gmk_hal_now_ns();
         uint64_t due = dev->due_ns > now ? dev->due_ns - now : 1;
         uint64_t most = dev->has_irq ? BACKSTOP_NS : POLLED_NS;
 
@@ -326,7 +369,7 @@ static bool spin(disk_t *d)
 {
     uint64_t end_ns;
 
-    if (d->cfg.spin_ns == 0 || d->cfg.dev == NULL || d->cfg.dev->inflight == 0)
+    if (d->cfg.spin_ns == 0 || !d->busy)
         return false;
     end_ns = gmk_hal_now_ns() + d->cfg.spin_ns;
     do {
@@ -337,16 +380,23 @@ static bool spin(disk_t *d)
     return false;
 }
 
-/* Announce, look once more, sleep. */
+/* Announce, look once more, sleep. Who starts a request meanwhile wakes the thread, so that it
+ * knows of the deadline. */
 static void doze(disk_t *d, uint32_t seen)
 {
     blk_dev_t *dev = d->cfg.dev;
+    uint64_t ns = 0;
 
     gmk_xchg_sc(&d->asleep, 1, GMK_DEV);
+    drive(d);
     if (!has_new(d) && !is_owed(d, &d->in[0]) && !is_owed(d, &d->in[1]) &&
-        (dev == NULL || dev->inflight == 0 || dev->ops->arm(dev))) {
+        (dev == NULL || dev->ops->arm(dev)))
+        ns = patience(d);
+    d->watching = dev != NULL && dev->has_irq && ns <= BACKSTOP_NS;
+    stop_driving(d);
+    if (ns != 0) {
         gmk_count_add(&d->stats.sleeps, 1);
-        gmk_hal_park_wait(d->park, seen, patience(d));
+        gmk_hal_park_wait(d->park, seen, ns);
     }
     gmk_xchg_sc(&d->asleep, 0, GMK_DEV);
 }
@@ -403,7 +453,9 @@ static void *serve(void *arg)
 
         if (is_stopped(d))
             break;
-        if (!step(d) && !spin(d))
+        if (step(d) || spin(d))
+            d->active_ns = gmk_hal_now_ns();
+        else
             doze(d, seen);
     }
     wind_up(d);

@@ -110,9 +110,13 @@ typedef struct disk {
     blk_list_t waiting; /* for room in the device */
     blk_list_t ended;   /* whose answers wait to be sent */
     gmk_hal_park_t own_park, *park;
+    gmk_a32_t driving; /* who changes what stands above, and drives the device: one at a time */
     gmk_a32_t asleep, stop;
     gmk_hal_thread_t thread;
+    bool watching;      /* the thread hears of answers, and of deadlines within BACKSTOP_NS */
+    uint64_t active_ns; /* when the thread last did something */
     bool running;
+    bool busy; /* the device had something to do after the thread's last step */
     gmk_kernel_t *kernel;
     gmk_host_t host;
     gmk_ctx_t *ctx; /* the service thread's, once it is attached */

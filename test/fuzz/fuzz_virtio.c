@@ -87,7 +87,7 @@ static void write_used(bytes_t *b)
         uint64_t at = dev.q.used + 4 + 8u * (dev.used_idx++ & (dev.q.size - 1u));
 
         scribble(at, take8(b));
-        scribble(at + 1, take8(b) % 3);
+        scribble(at + 1, take8(b) % 16);
         scribble(at + 4, take8(b));
         scribble(at + 7, take8(b) == 0 ? 0xff : 0);
     }

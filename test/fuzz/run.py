@@ -34,6 +34,7 @@ LINK = '-fsanitize=fuzzer'
 TARGETS = {
     'prim': ('linux', 1024, 20000),
     'virtio': ('linux', 512, 6000),
+    'nvme': ('linux', 512, 6000),
     'record': ('linux', 4096, 8000),
     'api': ('sim', 1024, 300),
     'boot': ('sim', 512, 150),
@@ -42,7 +43,8 @@ TARGETS = {
     'shim': ('linux', 4096, 20000),
 }
 # What a target links beside the library.
-LIBRARIES = {'virtio': ('libgmk_drivers.a',), 'shim': ('libgmk_shim.a',)}
+LIBRARIES = {'virtio': ('libgmk_drivers.a',), 'nvme': ('libgmk_drivers.a',),
+             'shim': ('libgmk_shim.a',)}
 # A switch between fibers is no leak of a stack; what memory is refused is the kernel's answer.
 ASAN = 'allocator_may_return_null=1:detect_stack_use_after_return=0:handle_abort=1'
 ENV = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and

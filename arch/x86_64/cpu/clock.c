@@ -104,7 +104,7 @@ static uint64_t measure(uint64_t (*reference)(void), uint64_t reference_hz, uint
         uint64_t steps;
 
         while (x86_rdtsc() - a.tsc < WINDOW_TSC)
-            x86_pause();
+            x86_spin();
         b = read_both(reference);
         steps = (b.reference - a.reference) & mask;
         if (steps == 0)
@@ -185,5 +185,5 @@ void clock_spin_ns(uint64_t ns)
     uint64_t end = clock_now_ns() + ns;
 
     while (clock_now_ns() < end)
-        x86_pause();
+        x86_spin();
 }

@@ -144,6 +144,7 @@ typedef struct x86_cpu {
     struct x86_runq *runq;
     uint32_t interrupts; /* depth of interrupt handlers under way */
     gmk_a32_t online;    /* it takes interrupts and runs threads */
+    uint32_t spins;      /* x86_spin */
     uint64_t n_timer, n_wake, n_tlb, n_device, n_spurious; /* interrupts, by kind */
 } x86_cpu_t;
 
@@ -166,6 +167,16 @@ static inline struct x86_thread *x86_thread_self(void)
     return t;
 }
 
+/* One step of a wait that spins. The processor's own hint is given once in a while only: an
+ * emulator leaves its code for each and takes its big lock, which device models need. */
+static inline void x86_spin(void)
+{
+    if (x86_cpu_self()->spins++ % 64 == 0)
+        x86_pause();
+    else
+        __asm__ volatile("" : : : "memory");
+}
+
 /* Makes x86_cpus[index] the calling processor's record. threads: each processor, first. */
 void x86_cpu_enter(uint32_t index, uint32_t apic_id);
 
@@ -173,7 +184,10 @@ void x86_cpu_enter(uint32_t index, uint32_t apic_id);
  * there, SMEP, SMAP and UMIP. threads: each processor. */
 void x86_cpu_protect(void);
 
-/* Stops every other processor for good (NMI). Used by the panic and the end. */
+/* Stops every other processor for good (NMI), and waits until they stand. Used by the panic
+ * and the end. */
 void x86_stop_others(void);
+/* What the NMI does: returns if nobody has sent it for that. */
+void x86_stop_if_told(void);
 
 #endif

@@ -68,7 +68,7 @@ GMK_HANDLER(on_ping)
         return GMK_OK;
     t.meta1 = 1;
     while (ping.halting && !x86_cpu_halts(ctx->worker_id ^ 1) && clock_now_ns() - now < HALT_NS)
-        x86_pause();
+        x86_spin();
     ping.n_halted += ping.halting && x86_cpu_halts(ctx->worker_id ^ 1);
     ping.sent_ns = clock_now_ns();
     return gmk_emit_to(ctx, &t, ctx->worker_id ^ 1);
@@ -248,7 +248,7 @@ static uint64_t run_load(uint64_t ms)
     submit_ready();
     while (l.dev->inflight != 0) {
         if (l.dev->ops->poll(l.dev, MAX_DEPTH) == 0)
-            x86_pause();
+            x86_spin();
         submit_ready();
     }
     return l.n_done * 1000000000 / (clock_now_ns() - t0);

@@ -5,11 +5,13 @@
 #include "arch/x86_64/boot/boot.h"
 #include "arch/x86_64/jobs/jobs.h"
 #include "arch/x86_64/jobs/text.h"
+#include "arch/x86_64/memory/vmm.h"
 #include "arch/x86_64/serial/kprintf.h"
 #include "arch/x86_64/serial/serial.h"
 #include "examples/pipeline/pipeline.h"
 
 #define DEFAULT_TABLE 16384u
+#define BESIDE_BYTES (16u << 20) /* what the job takes beside its arena, at most */
 
 long pl_read(void *source, void *to, size_t n) { return text_read(source, to, n); }
 void pl_print(const char *text, size_t n) { serial_write(text, n); }
@@ -49,6 +51,11 @@ int job_demo(void)
     kprintf("smoke: %u passed, %u failed\n", passed, failed);
     if (dev == NULL) {
         kprintf("job: there is no disk, so no text to count: give one (make run makes one)\n");
+        return failed != 0;
+    }
+    if (vmm_commit_free() < PL_ARENA_BYTES + BESIDE_BYTES) {
+        kprintf("job: left out: it wants %lu MiB and %lu are free; give the machine 128 or more\n",
+                (PL_ARENA_BYTES + BESIDE_BYTES) >> 20, vmm_commit_free() >> 20);
         return failed != 0;
     }
     kprintf("job: the words of the text on %s, counted by examples/pipeline\n", dev->name);

@@ -5,6 +5,7 @@
  * Source: SPEC BM-7, ACC-23 to ACC-25, ACC-28. */
 #include "arch/x86_64/boot/boot.h"
 #include "arch/x86_64/cpu/clock.h"
+#include "arch/x86_64/cpu/cpu.h"
 #include "arch/x86_64/jobs/jobs.h"
 #include "arch/x86_64/memory/memops.h"
 #include "arch/x86_64/memory/vmm.h"
@@ -14,7 +15,7 @@
 enum { ECHO = 1, PARENT, CHILD };
 
 #define CHILDREN 512u
-#define CHILD_NS 20000u
+#define STEAL_NS 5000000000u
 #define HEAP_PAGES 64u
 #define IDLE_NS 10000000000ull
 
@@ -22,6 +23,7 @@ typedef struct smoke {
     gmk_kernel_t kernel;
     gmk_a64_t echoed; /* sum of what came */
     gmk_a32_t ran[GMK_MAX_WORKERS];
+    gmk_a32_t stolen;
     uint32_t passed, failed;
 } smoke_t;
 
@@ -51,10 +53,18 @@ GMK_HANDLER(on_parent)
     return GMK_OK;
 }
 
+/* On the worker where all of it lies, the first waits for another worker to have taken one:
+ * on a busy host the others may get their turn late. */
 GMK_HANDLER(on_child)
 {
-    clock_spin_ns(CHILD_NS);
+    uint64_t end = clock_now_ns() + STEAL_NS;
+
     gmk_add_rlx(&s.ran[ctx->worker_id], 1, GMK_DEV); /* relaxed: read when all is at rest */
+    if (ctx->worker_id != 0)
+        gmk_store_rlx(&s.stolen, 1, GMK_DEV); /* relaxed: only ends the wait */
+    while (gmk_hal_cpu_count() > 1 && gmk_load_rlx(&s.stolen, GMK_DEV) == 0 && /* relaxed: so */
+           clock_now_ns() < end)
+        x86_spin();
     return GMK_OK;
 }
 
@@ -75,7 +85,7 @@ static uint32_t workers_that_ran(void)
 
 static void echo(void)
 {
-    uint32_t n = gmk_hal_cpu_count();
+    uint32_t n = gmk_hal_cpu_count(), ran;
     uint64_t sum = 0;
     char note[64];
     bool ok = true;
@@ -88,21 +98,27 @@ static void echo(void)
     }
     ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
     ok &= gmk_load_rlx(&s.echoed, GMK_DEV) == sum; /* relaxed: all is at rest */
-    ksnprintf(note, sizeof(note), "(%u of %u workers)", workers_that_ran(), n);
-    verdict("echo_reaches_every_worker", ok && note[1] != '0', note);
+    ran = workers_that_ran();
+    ksnprintf(note, sizeof(note), "(%u of %u workers)", ran, n);
+    verdict("echo_reaches_every_worker", ok && ran == n, note);
 }
 
 /* ACC-28: all work begins at worker 0; the others get some. On one processor there is nobody
- * to take it. */
+ * to take it. The host may keep the others from running for as long as the work lasts, so it
+ * is begun anew until they have had their chance. */
 static void stealing(void)
 {
     gmk_task_t t = {.type = PARENT, .flags = GMK_PRIO_NORMAL};
     uint32_t n = gmk_hal_cpu_count(), ran;
+    uint64_t end = clock_now_ns() + IDLE_NS;
     char note[64];
-    bool ok = gmk_submit_to(&s.kernel, &t, 0) == GMK_OK;
+    bool ok;
 
-    ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
-    ran = workers_that_ran();
+    do {
+        ok = gmk_submit_to(&s.kernel, &t, 0) == GMK_OK;
+        ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
+        ran = workers_that_ran();
+    } while (ok && n > 1 && ran < 2 && clock_now_ns() < end);
     ksnprintf(note, sizeof(note), "(%u of %u workers ran some)", ran, n);
     verdict("idle_workers_steal", ok && (n == 1 || ran > 1), note);
 }

@@ -111,18 +111,25 @@ int backing_reserve(const backing_range_t *r, bool populate)
     return 0;
 }
 
-/* Present pages become zombies: no processor can load their translation any more. */
-static void unmap(const backing_range_t *r)
+/* Present pages become zombies: no processor can load their translation any more.
+ * returns: whether there was one, so that a processor may have a translation. */
+static bool unmap(const backing_range_t *r)
 {
     backing_cursor_t c = first_of(r);
+    bool any = false;
 
     for (uint64_t i = 0; i < r->skip + r->pages; i++) {
         gmk_a64_t *e = backing_next(&c);
         uint64_t v = gmk_xchg_ar(e, 0, GMK_DEV); /* sync: x86_pte.table */
 
-        if ((v & PTE_P) != 0) /* sync: x86_pte.table */
-            gmk_store_rel(e, pte_phys(v) | PTE_ZOMBIE, GMK_DEV);
+        if ((v & PTE_P) == 0)
+            continue;
+        any = true;
+        if (r->pages < PENDING_PAGES) /* this processor finds out about a use at once */
+            mem_flush_page(c.virt - MEM_PAGE);
+        gmk_store_rel(e, pte_phys(v) | PTE_ZOMBIE, GMK_DEV); /* sync: x86_pte.table */
     }
+    return any;
 }
 
 /* Freed ranges. ----------------------------------------------------------------------------- */
@@ -165,7 +172,10 @@ void backing_free(const backing_range_t *r)
     batch_t b = {.n = 0};
     uint64_t flags;
 
-    unmap(r);
+    if (!unmap(r)) { /* never touched: nobody has anything to forget */
+        give_back(r);
+        return;
+    }
     flags = mem_lock(&backing.lock);
     backing.pending.range[backing.pending.n++] = *r;
     backing.pending.pages += r->pages;

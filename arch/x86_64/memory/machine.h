@@ -11,6 +11,8 @@
 #include "paging.h"
 #include "tlb.h"
 
+GMK_STATIC_ASSERT(X86_MAX_CPUS <= MEM_MAX_CPUS, "a set of processors is one word");
+
 typedef x86_lock_t mem_lock_t;
 
 /* Locks are taken with interrupts off. */

@@ -160,13 +160,16 @@ int vmm_area_free(void *p, size_t bytes)
 /* Mappings of physical memory.
  * --------------------------------------------------------------------- */
 
-/* Makes n entries 0. Tables are there, or nothing was mapped behind. */
+/* Ends a mapping of n pages, whose tables are there. At return nobody has a translation. */
 static void unmap(uintptr_t virt, uint64_t n)
 {
     backing_cursor_t c = {virt, NULL};
+    tlb_range_t range = {virt, n};
 
     for (uint64_t i = 0; i < n; i++)
         gmk_xchg_ar(backing_next(&c), 0, GMK_DEV); /* sync: x86_pte.table */
+    if (n != 0)
+        tlb_shootdown(&range, 1);
 }
 
 static bool map_frames(uintptr_t virt, uint64_t phys, uint64_t n, uint32_t rights)
@@ -214,17 +217,16 @@ void *vmm_map(uint64_t phys, size_t bytes, uint32_t rights)
 int vmm_unmap(void *virt, size_t bytes)
 {
     uintptr_t at = (uintptr_t)virt & ~(uintptr_t)(MEM_PAGE - 1);
+    uint64_t n;
     vrange_t *r;
-    tlb_range_t range;
 
     if (bytes == 0 || bytes > MEM_AREA_BYTES)
         return refuse();
-    range = (tlb_range_t){at, pages_around((uintptr_t)virt, bytes)};
-    r = claim(at, range.pages, VSPACE_MAPPING);
+    n = pages_around((uintptr_t)virt, bytes);
+    r = claim(at, n, VSPACE_MAPPING);
     if (r == NULL)
         return refuse();
-    unmap(at, range.pages);
-    tlb_shootdown(&range, 1);
+    unmap(at, n);
     put_space(r);
     return 0;
 }

@@ -3,8 +3,9 @@
  * Floor: port.
  * Strict commit: memory is charged against the frames when it is reserved, page tables are made
  *   at once; so out of memory is a null return here, counted, and never a page fault.
- * A freed page is unmapped at once. Its frame, and its address, are used again only after all
- *   processors have acknowledged a shootdown, which is done for many at once.
+ * A freed page is unmapped at once: the processor that frees it faults on it from then on,
+ *   others may see the old page a while. Its frame, and its address, are used again only after
+ *   all processors have acknowledged a shootdown, which is done for many pages together.
  * Threads: any processor, any context but an interrupt that may have cut into these calls (they
  *   hold their locks with interrupts off, so none can). Freeing may wait for other processors:
  *   never with a lock held that they take with interrupts off and without tlb_poll.

@@ -12,10 +12,13 @@
 #include "arch/x86_64/memory/tlb.h"
 #include "arch/x86_64/memory/vmm.h"
 #include "arch/x86_64/smp/runq.h"
+#include "ggmk/base/bits.h"
 
-#define TURN_NS 2000000u    /* of one thread while others of its processor wait */
-#define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
-#define RELAX_PATIENCE_NS 2000000u
+#define TURN_NS 500000u       /* of one thread while others of its processor wait */
+#define RELAX_GAP_NS 3000u    /* calls of x86_relax this close have nothing done between them */
+#define RELAX_AWAY_NS 500000u /* and this far apart: it worked long, or the host ran others */
+#define RELAX_PATIENCE_MIN_NS 400000u
+#define RELAX_PATIENCE_MAX_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
 #define MAX_ARM_NS 1000000000u /* the timer counts 32 bits */
@@ -29,7 +32,7 @@ static x86_runq_t *my_runq(void) { return x86_cpu_self()->runq; }
 void x86_lock_waits(void)
 {
     tlb_poll();
-    x86_pause();
+    x86_spin();
 }
 
 /* The timer. ----------------------------------------------------------------------- */
@@ -145,7 +148,7 @@ static void after_switch(void)
 
     q->left = NULL;
     if (t != NULL)
-        x86_park_wake(&t->gone);
+        gmk_hal_park_wake(&t->gone);
 }
 
 static void switch_to(x86_runq_t *q, x86_thread_t *from, x86_thread_t *to)
@@ -174,64 +177,61 @@ static void halt(x86_runq_t *q)
     gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock */
 }
 
-/* Gives the processor to the next ready thread; a thread that is not RUNNING stays until it is
- * woken, and halts in place while nobody else wants to run. pre: interrupts off. */
+/* Gives the processor to the next ready thread. The caller, if RUNNING, goes on when nobody
+ * waits, else to the end of the line, under one hold of the lock: who left it in neither would
+ * be lost. If not RUNNING it stays until it is woken, and halts in place while nobody else
+ * wants to run. pre: interrupts off. */
 static void schedule(void)
 {
     x86_runq_t *q = my_runq();
-    x86_thread_t *me = x86_thread_self(), *next;
+    x86_thread_t *me = x86_thread_self(), *next = NULL;
 
     x86_lock_irq(&q->lock);
-    q->turn_over = false;
-    while ((next = pop(q)) == NULL) {
-        if (me->state == RUNNING)
-            next = me;
-        else if (me->state == DONE)
+    if (me->state == RUNNING && (q->head == NULL || me == &q->idle_thread))
+        next = me;
+    else if (me->state == RUNNING)
+        push(q, me);
+    while (next == NULL && (next = pop(q)) == NULL) {
+        if (me->state == DONE)
             next = &q->idle_thread;
         else
             halt(q);
-        if (next != NULL)
-            break;
     }
+    q->turn_over = false;
     arm(q);
     x86_unlock_irq(&q->lock, 0);
     if (next != me)
         switch_to(q, me, next);
 }
 
-static void yield(void)
-{
-    x86_runq_t *q = my_runq();
-
-    x86_lock_irq(&q->lock);
-    if (q->head != NULL)
-        push(q, x86_thread_self());
-    x86_unlock_irq(&q->lock, 0);
-    schedule();
-}
-
+/* All threads of a processor count together: those that wait in turns for what another
+ * processor does keep the host from running that one, as one alone does. How long until they
+ * sleep: short where the host seems to share this processor, longer with each sleep that
+ * nothing of that was seen, since what waits may be quick hand-overs of work. */
 void x86_relax(void)
 {
-    x86_thread_t *me = x86_thread_self();
-    uint64_t now, flags;
+    x86_runq_t *q = my_runq();
+    uint64_t now = clock_now_ns(), flags;
 
-    if (gmk_load_rlx(&my_runq()->n_ready, GMK_DEV) != 0) { /* relaxed: looked at again, locked */
-        flags = x86_irq_save();
-        yield();
-        x86_irq_restore(flags);
+    if (now - q->relax_last > RELAX_AWAY_NS)
+        q->patience_ns = RELAX_PATIENCE_MIN_NS;
+    if (now - q->relax_last > RELAX_GAP_NS)
+        q->relax_began = now;
+    q->relax_last = now;
+    if (now - q->relax_began >= q->patience_ns) {
+        q->patience_ns = gmk_min64(2 * q->patience_ns, RELAX_PATIENCE_MAX_NS);
+        x86_sleep_ns(RELAX_SLEEP_NS);
+        q->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
+        q->relax_began = q->relax_last;
         return;
     }
-    now = clock_now_ns();
-    if (now - me->relax_last > RELAX_GAP_NS)
-        me->relax_began = now;
-    me->relax_last = now;
-    if (now - me->relax_began < RELAX_PATIENCE_NS) {
-        x86_pause();
+    if (gmk_load_rlx(&q->n_ready, GMK_DEV) == 0) { /* relaxed: looked at again, locked */
+        x86_spin();
         return;
     }
-    x86_sleep_ns(RELAX_SLEEP_NS);
-    me->relax_last = clock_now_ns();
-    me->relax_began = me->relax_last;
+    flags = x86_irq_save();
+    schedule();
+    x86_irq_restore(flags);
 }
 
 /* Waiting. -------------------------------------------------------------------------- */
@@ -263,9 +263,9 @@ void x86_sleep_ns(uint64_t ns)
     x86_irq_restore(flags);
 }
 
-/* Who waits on which park stands in a table by address, as with a futex: a waker touches the
- * park no more once it has raised the word, since its owner may be gone by then. The waiter is
- * counted before it looks at the word, the word raised before the count is looked at, both by
+/* Who waits on which word stands in a table by address, as with a futex: a waker touches the
+ * word no more once it has changed it, since its owner may be gone by then. The waiter is
+ * counted before it looks at the word, the word changed before the count is looked at, both by
  * locked instructions: one of the two sees the other. */
 typedef struct bucket {
     x86_lock_t lock;
@@ -275,9 +275,9 @@ typedef struct bucket {
 
 static bucket_t buckets[BUCKETS];
 
-static bucket_t *bucket_of(const gmk_hal_park_t *p)
+static bucket_t *bucket_of(const gmk_a32_t *word)
 {
-    return &buckets[(uint32_t)((uintptr_t)p * 0x9e3779b97f4a7c15ull >> 32) % BUCKETS];
+    return &buckets[(uint32_t)((uintptr_t)word * 0x9e3779b97f4a7c15ull >> 32) % BUCKETS];
 }
 
 static void unlist(bucket_t *b, x86_thread_t *t)
@@ -290,24 +290,34 @@ static void unlist(bucket_t *b, x86_thread_t *t)
     gmk_sub_rlx(&b->n, 1, GMK_DEV); /* relaxed: under the lock; too many only costs a look */
 }
 
-void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
+/* At the end of the list: who has waited longest is woken first. */
+static void enlist(bucket_t *b, x86_thread_t *t, const gmk_a32_t *word)
+{
+    x86_thread_t **at = &b->first;
+
+    while (*at != NULL)
+        at = &(*at)->parked_next;
+    t->parked_on = word;
+    t->parked_next = NULL;
+    *at = t;
+}
+
+void x86_wait(const gmk_a32_t *word, uint32_t seen, uint64_t timeout_ns)
 {
     x86_thread_t *me = x86_thread_self();
-    bucket_t *b = bucket_of(p);
+    bucket_t *b = bucket_of(word);
     uint64_t flags;
 
     if (timeout_ns == 0)
         return;
     flags = x86_lock_irq(&b->lock);
-    gmk_add_sc(&b->n, 1, GMK_DEV);                 /* sync: x86.park */
-    if (gmk_load_acq(&p->word, GMK_DEV) != seen) { /* sync: hal.park */
-        gmk_sub_rlx(&b->n, 1, GMK_DEV);            /* relaxed: under the lock */
+    gmk_add_sc(&b->n, 1, GMK_DEV);             /* sync: x86.park */
+    if (gmk_load_acq(word, GMK_DEV) != seen) { /* sync: hal.park */
+        gmk_sub_rlx(&b->n, 1, GMK_DEV);        /* relaxed: under the lock */
         x86_unlock_irq(&b->lock, flags);
         return;
     }
-    me->parked_on = p;
-    me->parked_next = b->first;
-    b->first = me;
+    enlist(b, me, word);
     block(timeout_ns);
     x86_unlock_irq(&b->lock, 0);
     schedule();
@@ -318,29 +328,25 @@ void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns)
     x86_unlock_irq(&b->lock, flags);
 }
 
-static void wake_parked(bucket_t *b, const gmk_hal_park_t *p)
+void x86_wake(const gmk_a32_t *word, uint32_t n)
 {
-    uint64_t flags = x86_lock_irq(&b->lock);
-    x86_thread_t *t = b->first, *next;
+    bucket_t *b = bucket_of(word);
+    x86_thread_t *t, *next;
+    uint64_t flags;
 
-    for (; t != NULL; t = next) {
+    if (gmk_load_acq(&b->n, GMK_DEV) == 0) /* sync: x86.park */
+        return;
+    flags = x86_lock_irq(&b->lock);
+    for (t = b->first; t != NULL && n != 0; t = next) {
         next = t->parked_next;
-        if (t->parked_on != p)
+        if (t->parked_on != word)
             continue;
         unlist(b, t);
         t->parked_on = NULL;
         wake(t);
+        n--;
     }
     x86_unlock_irq(&b->lock, flags);
-}
-
-void x86_park_wake(gmk_hal_park_t *p)
-{
-    bucket_t *b = bucket_of(p);
-
-    gmk_add_sc(&p->word, 1, GMK_DEV);      /* sync: hal.park */
-    if (gmk_load_acq(&b->n, GMK_DEV) != 0) /* sync: x86.park */
-        wake_parked(b, p);
 }
 
 /* Life. ----------------------------------------------------------------------------- */
@@ -430,7 +436,7 @@ void x86_thread_join(x86_thread_t *t)
     uint32_t word;
 
     while ((word = gmk_load_acq(&t->gone.word, GMK_DEV)) == 0) /* sync: hal.park */
-        x86_park_wait(&t->gone, word, X86_FOREVER);
+        gmk_hal_park_wait(&t->gone, word, X86_FOREVER);
     gmk_sub_rlx(&t->cpu->runq->n_started, 1, GMK_DEV); /* relaxed: a hint */
     vmm_area_free(t->stack, t->stack_bytes);
     kfree(t, sizeof(*t));
@@ -461,7 +467,7 @@ void x86_drop(void)
     if (--me->holds != 0 || !my_runq()->turn_over || !x86_irq_enabled())
         return;
     flags = x86_irq_save();
-    yield();
+    schedule();
     x86_irq_restore(flags);
 }
 
@@ -508,7 +514,7 @@ void x86_thread_after_interrupt(void)
 
     if (me != NULL && cpu->interrupts == 0 && cpu->runq->turn_over && me->state == RUNNING &&
         me->holds == 0 && me != &cpu->runq->idle_thread)
-        yield();
+        schedule();
 }
 
 void x86_timer_within(uint64_t ns)
@@ -516,7 +522,7 @@ void x86_timer_within(uint64_t ns)
     x86_runq_t *q = my_runq();
     uint64_t flags = x86_lock_irq(&q->lock);
 
-    q->asked_ns = clock_now_ns() + ns;
+    q->asked_ns = gmk_min64(q->asked_ns, clock_now_ns() + ns);
     arm(q);
     x86_unlock_irq(&q->lock, flags);
 }

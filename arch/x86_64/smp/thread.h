@@ -45,11 +45,12 @@ void x86_relax(void);
 /* Sleeps. cost: a timer interrupt. threads: any, not interrupts. */
 void x86_sleep_ns(uint64_t ns);
 
-/* Eventcount: hal_types.h gives its two words. Waits while *word equals seen, at most
- * timeout_ns. threads: the owner. */
-void x86_park_wait(gmk_hal_park_t *p, uint32_t seen, uint64_t timeout_ns);
-/* threads: any, interrupts too. order: release. */
-void x86_park_wake(gmk_hal_park_t *p);
+/* Sleeps while *word equals seen, at most timeout_ns; may return early. threads: any, not
+ * interrupts. order: who changes *word does so by a locked instruction, then calls x86_wake. */
+void x86_wait(const gmk_a32_t *word, uint32_t seen, uint64_t timeout_ns);
+/* Wakes up to n that wait on word, which need not exist any more. threads: any, interrupts
+ * too. cost: a look at a counter if nobody waits. */
+void x86_wake(const gmk_a32_t *word, uint32_t n);
 
 /* Within: no switch away from this thread but by its own waiting. Pairs nest. */
 void x86_hold(void);
