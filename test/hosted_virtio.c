@@ -503,6 +503,32 @@ GMK_TEST(virtio_requests_beside_a_late_one_are_started_again)
     finish();
 }
 
+/* It ends by itself: the device and the requests beside it are left alone. */
+GMK_TEST(virtio_request_that_is_late_when_it_comes_costs_no_reset)
+{
+    uint64_t resets;
+    blk_req_t *r;
+
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    resets = stat(&disk->stats.resets);
+    for (uint32_t i = 0; i < 4; i++) {
+        r = ask(i, BLK_READ, i, 1);
+        r->deadline_ns = i % 2 == 0 ? dev_now_ns() + SEC_NS : dev_now_ns();
+        gmk_test_assert_eq(disk->ops->submit(disk, &r, 1), 1);
+    }
+    gmk_test_assert_eq(poll(), 2);
+    ended(1, BLK_E_TIMEOUT);
+    ended(3, BLK_E_TIMEOUT);
+    mv_serve(&dev);
+    gmk_test_assert_eq(poll(), 2);
+    ended(0, BLK_OK);
+    ended(2, BLK_OK);
+    gmk_test_assert_eq(stat(&disk->stats.timeouts), 2);
+    gmk_test_assert_eq(stat(&disk->stats.resets), resets);
+    finish();
+}
+
 /* What is there already when the time is up counts. */
 GMK_TEST(virtio_answer_before_the_look_at_the_clock_is_no_timeout)
 {
