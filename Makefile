@@ -50,6 +50,7 @@ help:
 	@echo 'test-monitor   every command of the serial monitor, in QEMU; make run RUN=monitor is it'
 	@echo 'test-gdb       tools/gdb/ggmk.py: what gdb shows of workers, threads and channels'
 	@echo 'stats          image sizes, memory and time of a boot, lines of code; STATS=--readme'
+	@echo 'test-faults    provoked faults, bad kernels, odd machines and disks, each by its result'
 	@echo 'boots          BOOTS=10 boots on each of 1, 2 and 4 CPUs, each with a verdict'
 	@echo 'bench-qemu     the kernel beside a Debian Linux guest in QEMU (needs setup.sh --full)'
 	@echo 'install        PREFIX=/usr/local DESTDIR='

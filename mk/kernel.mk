@@ -5,8 +5,9 @@
 KPORT := x86_baremetal
 K := $(B)/$(KPORT)
 KCFLAGS = $(CFLAGS_BASE) $(OPT) -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
-          -mgeneral-regs-only -fno-omit-frame-pointer -fno-stack-protector \
-          -fno-asynchronous-unwind-tables $(CFLAGS)
+          -mgeneral-regs-only -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
+          -fno-stack-protector \
+          -fstack-clash-protection -fno-asynchronous-unwind-tables $(CFLAGS)
 INCLUDES_$(KPORT) := -Iinclude -Isrc -I. -Ihal/common -Ihal/$(KPORT)
 KLDSCRIPT := arch/x86_64/boot/linker.ld
 KLDFLAGS := -nostdlib -static -no-pie -Wl,-T,$(KLDSCRIPT) -Wl,-z,max-page-size=4096 \

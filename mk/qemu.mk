@@ -34,19 +34,27 @@ KTESTS ?= $(TESTS_ALL) $(sort $(basename $(notdir $(wildcard test/kernel_*.c))))
 KTEST_IMAGES = $(KTESTS:%=$(K)/bin/%.elf)
 KTEST_HOSTED = $(patsubst %,$(B)/linux/test/%.o,$(filter $(TESTS_ALL),$(KTESTS)))
 TEST_CPUS ?= 1,2,4
+# TEST_SCALE=full: loops of the size that they have on a machine that is not emulated.
+TEST_SCALE ?= small
+FAULT ?=
 
 # Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
 BOOTS ?= 10
 
 ifneq ($(HAVE_QEMU),)
 test-qemu: $(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM)
-	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --hosted $(B)/linux/test \
-	  $(KTEST_IMAGES)
+	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --scale '$(TEST_SCALE)' \
+	  --hosted $(B)/linux/test $(KTEST_IMAGES)
 
 boots: $(K)/gmk_kernel.elf $(SHIM)
 	@sh mk/positive.sh 'BOOTS=$(BOOTS)'
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --run test --no-sum \
 	  --times $(BOOTS) $(K)/gmk_kernel.elf
+
+# Every fault that can be provoked, bad kernels, odd machines and disks; FAULT= only such names.
+test-faults: $(K)/gmk_kernel.elf $(SHIM)
+	@python3 test/qemu_faults.py --shim $(SHIM) --kernel $(K)/gmk_kernel.elf $(FAULT)
+
 # The mixed load of test/soak_mixed.c in the kernel, SECONDS= long; it ends with balanced books
 # and the clock compared with the HPET.
 mixed-qemu: $(K)/bin/soak_mixed.elf $(SHIM)
@@ -57,9 +65,9 @@ mixed-qemu: $(K)/bin/soak_mixed.elf $(SHIM)
 job-check: kernel $(B)/linux/bin/pipeline
 	@python3 test/qemu_job.py $(SHIM) $(K)/gmk_kernel.elf $(B)/linux/bin/pipeline
 else
-test-qemu boots mixed-qemu job-check:
+test-qemu test-faults boots mixed-qemu job-check:
 	@echo '[SKIP] $@: qemu-system-x86_64 and python3 are not both installed: scripts/setup.sh'
 	@echo '0 passed, 0 failed, 1 skipped'
 endif
 
-.PHONY: run run-debug test-qemu boots mixed-qemu job-check
+.PHONY: run run-debug test-qemu test-faults boots mixed-qemu job-check

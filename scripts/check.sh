@@ -24,7 +24,8 @@ logs=build/check
 passed=0 failed=0 skipped=0 table='' bad=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline kernel kernel-test boots shim job monitor gdb'
+requirements runners headers install docs pipeline kernel kernel-test faults boots shim job
+monitor gdb'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
@@ -74,6 +75,7 @@ section() {
     monitor) run_make test-monitor ;;
     gdb) run_make test-gdb ;;
     job) run_make job-check ;;
+    faults) run_make test-faults ;;
     boots) run_make boots BOOTS="$boots" ;;
     shim) run_make shim-check ;;
     *)

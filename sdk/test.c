@@ -4,6 +4,7 @@
 #include "ggmk/test.h"
 
 #include "ggmk/hal.h"
+#include "test_port.h"
 
 extern const gmk_test_case_t *const __start_gmk_tests[] __attribute__((weak));
 extern const gmk_test_case_t *const __stop_gmk_tests[] __attribute__((weak));
@@ -13,6 +14,8 @@ static gmk_a64_t test_checks;
 static gmk_a64_t test_reports;
 static const char *test_skipped;
 static uint64_t test_seed = 1;
+
+bool gmk_test_small;
 
 #define TEST_MAX_REPORTS 20 /* failed assertions printed a test */
 
@@ -163,7 +166,10 @@ bool gmk_test_simulated(void)
 #endif
 }
 
-uint64_t gmk_test_scale(uint64_t n, uint64_t m) { return gmk_test_simulated() ? m : n; }
+uint64_t gmk_test_scale(uint64_t n, uint64_t m)
+{
+    return gmk_test_simulated() || gmk_test_small ? m : n;
+}
 
 void gmk_test_print(const char *text)
 {

@@ -40,10 +40,15 @@ static bool boot(void)
     return env_boot(&env, 2, 0, mods, 4);
 }
 
-/* Parts a and b run their scripts, a's on worker 0 and b's on worker 1. meta0: which. */
+/* Parts a and b run their scripts, a's on worker 0 and b's on worker 1. meta0: which. They take
+ * turns to be the first: where both workers share a processor, that is who runs first. */
 static void start_both(uint32_t a, uint32_t b)
 {
-    for (uint32_t w = 0; w < 2; w++) {
+    static uint32_t first;
+
+    first ^= 1;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t w = i ^ first;
         gmk_task_t t = env_msg(T_PART + (w == 0 ? a : b), w, 0);
 
         gmk_test_assert_eq(gmk_submit_to(&env.kernel, &t, w), GMK_OK);

@@ -691,6 +691,7 @@ typedef struct resume {
     uint32_t out;      /* yielded and not yet back */
     uint64_t out_turn; /* the turn they yielded in */
     uint64_t early;    /* new messages that began before them */
+    uint64_t call_ns;  /* every other yielded one takes so long */
 } resume_t;
 
 static int on_resume(gmk_ctx_t *ctx)
@@ -714,6 +715,10 @@ static int on_resume(gmk_ctx_t *ctx)
             env.got++;
         }
     } else {
+        uint64_t until = gmk_hal_now_ns() + r->call_ns;
+
+        while (r->call_ns != 0 && t->meta1 % 2 == 0 && gmk_hal_now_ns() < until)
+            ;
         r->out--;
         if (turn == r->out_turn)
             r->early++;
@@ -726,10 +731,10 @@ static int on_resume(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
-static void resume(uint32_t n_workers)
+static void resume(uint32_t n_workers, uint64_t call_ns)
 {
-    uint64_t n = gmk_test_scale(20000, 500);
-    resume_t r = {.out = 0};
+    uint64_t n = call_ns == 0 ? gmk_test_scale(20000, 500) : 500;
+    resume_t r = {.call_ns = call_ns};
     mod_t m;
     gmk_module_t *mods[] = {mod_make(&m, "resume")};
 
@@ -751,9 +756,17 @@ static void resume(uint32_t n_workers)
 
 GMK_TEST(chan_yielded_message_resumes_before_new_ones)
 {
-    resume(1);
-    resume(2);
-    resume(8);
+    resume(1, 0);
+    resume(2, 0);
+    resume(8, 0);
+}
+
+/* Where calls are long a batch holds one, and a turn goes on for its time: with those that came
+ * back, too, before it begins a new one. */
+GMK_TEST(chan_yielded_messages_resume_before_new_ones_where_calls_are_long)
+{
+    resume(1, GMK_BATCH_TARGET_NS + GMK_BATCH_TARGET_NS / 4);
+    resume(2, 2 * GMK_BATCH_TARGET_NS);
 }
 
 static int on_spin_yield(gmk_ctx_t *ctx)

@@ -806,6 +806,8 @@ static uint64_t kept_of(uint64_t n, uint32_t rate, uint64_t *wrong)
     return kept;
 }
 
+typedef unsigned __int128 wide_t;
+
 /* ACC-9, OBS-12, V-25: of N events each is kept with share p, by itself; the count scaled
  * by 1/p then estimates N with deviation sqrt(N (1 - p) / p). Six of them are missed once
  * in 5e8 runs of a perfect generator; the generators' seeds are fixed, so a pass stays. */
@@ -818,8 +820,8 @@ GMK_TEST(observe_sampled_counts_scale_to_the_true_ones)
     if (!traces())
         return;
     for (uint32_t r = 0; r < GMK_ARRAY_LEN(rates); r++) {
-        uint64_t wrong = 0, kept;
-        double p = rates[r] / 4294967296.0, events = 2.0 * (double)n, off;
+        uint64_t wrong = 0, kept, events = 2 * n, p = rates[r]; /* p of 2^32 */
+        wide_t off;
 
         GMK_REQUIRE(begin(&cfg));
         gmk_test_assert_eq(gmk_trace_set_level(&kernel, NULL, GMK_TRACE_OFF), GMK_OK);
@@ -828,8 +830,10 @@ GMK_TEST(observe_sampled_counts_scale_to_the_true_ones)
         kept = kept_of(n, rates[r], &wrong);
         gmk_test_assert_eq(gmk_trace_dropped(&kernel), 0);
         gmk_test_assert_eq(wrong, 0);
-        off = (double)kept / p - events;
-        gmk_test_assert_named(off * off <= 36 * events * (1 - p) / p, "within six deviations");
+        /* |kept - N p| <= 6 sqrt(N p (1 - p)), times 2^32, squared */
+        off = kept << 32 > events * p ? (kept << 32) - events * p : events * p - (kept << 32);
+        gmk_test_assert_named(off * off <= (wide_t)36 * events * p * ((1ull << 32) - p),
+                              "within six deviations");
         kit_halt(&kernel);
     }
 }

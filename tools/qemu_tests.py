@@ -70,7 +70,8 @@ class Run:
                 f.truncate(512 * sectors)
             words += ['--disk', f'{path},device={kind}']
         return words + ['--append',
-                        f"run={self.args.run} exit=debug{' destructive' if self.destructive else ''}"]
+                        f"run={self.args.run} exit=debug panic=exit scale={self.args.scale}"
+                        f"{' destructive' if self.destructive else ''}"]
 
     def execute(self):
         folder = tempfile.mkdtemp(prefix='ggmk-qemu-tests-')
@@ -118,9 +119,10 @@ def arguments():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--shim', required=True)
     ap.add_argument('--cpus', default='1,2,4')
-    ap.add_argument('--memory', default='256M')
+    ap.add_argument('--memory', default='1G')
     ap.add_argument('--hosted', help='object files of the hosted test programs')
     ap.add_argument('--run', default='test')
+    ap.add_argument('--scale', choices=('small', 'full'), default='full')
     ap.add_argument('--no-sum', action='store_true')
     ap.add_argument('--times', type=int, default=1)
     ap.add_argument('--jobs', type=int, default=int(os.environ.get('TEST_JOBS', '2')))

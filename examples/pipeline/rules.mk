@@ -17,6 +17,7 @@ $(B)/sim/bin/pipeline: $(patsubst %.c,$(B)/sim/%.o,$(PIPELINE_SIM_SRCS)) $(B)/si
 # The test of its modules, which has a machine of its own for them.
 $(B)/linux/bin/test_pipeline_replay: $(patsubst %.c,$(B)/linux/%.o,$(PIPELINE_PART_SRCS))
 $(B)/sim/bin/test_pipeline_replay: $(patsubst %.c,$(B)/sim/%.o,$(PIPELINE_PART_SRCS))
+$(B)/x86_baremetal/bin/test_pipeline_replay.elf: $(patsubst %.c,$(B)/x86_baremetal/%.o,$(PIPELINE_PART_SRCS))
 
 pipeline: $(B)/linux/bin/pipeline
 

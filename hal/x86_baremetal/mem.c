@@ -75,4 +75,13 @@ void gmk_hal_region_destroy(gmk_hal_region_t *r)
 }
 
 void gmk_hal_console_write(const char *text, size_t n) { serial_write(text, n); }
-void gmk_hal_abort(void) { PANIC("the core has given up (its reason stands above)"); }
+
+/* An assertion has told its reason and the last trace events; a panic of the kernel has called
+ * the core to tell the latter, and ends here. */
+void gmk_hal_abort(void)
+{
+    if (panic_is_here())
+        panic_end();
+    panic_tell(NULL);
+    PANIC("the core has given up (its reason stands above)");
+}

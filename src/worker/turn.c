@@ -95,7 +95,8 @@ static void run_resumed(gmki_agent_t *a, gmki_core_t *k, gmki_group_t *g, turn_t
     uint32_t n = gmk_mpmc_count(&g->resume.ring, GMK_DEV);
     gmk_cell_t c;
 
-    while (n-- > 0 && t->budget != 0 && !gmki_is_elsewhere(a, g) &&
+    /* For its time, as new ones: what it leaves here would come after those. */
+    while (n-- > 0 && (GMK_LIKELY(t->budget != 0) || goes_on(a, t)) && !gmki_is_elsewhere(a, g) &&
            gmk_cells_pop_sc(&g->resume.ring, g->resume.cells, &c, 1, GMK_DEV) != 0) {
         gmki_chan_t *ch = k->chan.subs[c.sub]->chan;
 

@@ -26,7 +26,7 @@ typedef struct boot_info {
     uint32_t n_ranges;
     boot_range_t ranges[BOOT_MAX_RANGES]; /* by base */
     uint32_t n_cpus;
-    uint32_t apic_id[X86_MAX_CPUS];   /* the BSP's first */
+    uint32_t apic_id[X86_MAX_CPUS];   /* the BSP's first; no order of numbers */
     void *cpu[X86_MAX_CPUS];          /* the loader's record of each; null for the BSP */
     char command[BOOT_COMMAND_BYTES]; /* command line */
     char loader[64];                  /* its name and version */

@@ -22,6 +22,7 @@
 #include "arch/x86_64/serial/serial.h"
 #include "arch/x86_64/smp/smp.h"
 #include "arch/x86_64/smp/thread.h"
+#include "ggmk/base/assert.h"
 
 LIMINE_REQUESTS_START(limine_start);
 LIMINE_BASE_TAG(base_revision);
@@ -205,6 +206,10 @@ static void start_clock(void)
             r.hpet_hz / 1000, r.apart_ppm, r.invariant ? ", invariant" : "");
 }
 
+/* What a panic adds: the core prints the last trace events of its kernels, then gives up, and
+ * gmk_hal_abort ends the panic. */
+static void tell_events(void) { gmk_panic(__FILE__, __LINE__, "what the kernels did last"); }
+
 static void *main_thread(void *arg)
 {
     (void)arg;
@@ -221,6 +226,7 @@ void boot_main(void)
     kprintf("\nGGMK %s, bare metal x86_64\n", GMK_VERSION_TEXT);
     gdt_init();
     idt_init();
+    panic_tell(tell_events);
     copy_answers();
     panic_exits(boot_option("panic", word, sizeof(word)) && strncmp(word, "exit", 5) == 0);
     kprintf("boot: loader %s, %u CPUs, command line \"%s\"\n", boot_info.loader, boot_info.n_cpus,

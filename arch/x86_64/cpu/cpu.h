@@ -184,7 +184,10 @@ void x86_cpu_enter(uint32_t index, uint32_t apic_id);
  * there, SMEP, SMAP and UMIP. threads: each processor. */
 void x86_cpu_protect(void);
 
-/* Stops every other processor for good (NMI). Used by the panic and the end. */
+/* Stops every other processor for good (NMI), and waits until they stand. Used by the panic
+ * and the end. */
 void x86_stop_others(void);
+/* What the NMI does: returns if nobody has sent it for that. */
+void x86_stop_if_told(void);
 
 #endif

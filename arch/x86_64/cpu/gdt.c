@@ -92,6 +92,7 @@ static void load(const x86_tables_t *t)
                      "movl %%eax, %%ss\n\t"
                      "xorl %%eax, %%eax\n\t"
                      "movl %%eax, %%fs\n\t"
+                     "movl %%eax, %%gs\n\t"
                      "ltr %w3"
                      :
                      : "m"(p), "i"(X86_CODE), "i"(X86_DATA), "r"(X86_TSS)
@@ -109,5 +110,6 @@ void gdt_init(void)
     for (uint32_t i = 0; i < N_STACKS; i++)
         t->tss.ist[i] = stack_top(cpu->index, i);
     cpu->tables = t;
-    load(t); /* GS keeps its base: only its selector is loaded anew by a mov, and it is not */
+    load(t);
+    x86_wrmsr(X86_MSR_GS_BASE, (uintptr_t)cpu); /* which a load of the selector may clear */
 }

@@ -144,15 +144,33 @@ static const char *fault_story(const x86_frame_t *f, uintptr_t at, bool on_stack
 {
     if (on_stack)
         return "the stack is used up";
-    if ((f->error & FETCH) != 0)
-        return "execution of data";
     if ((f->error & RESERVED) != 0)
         return "a page table entry is damaged";
     if (at < 4096)
-        return "null dereference";
+        return (f->error & FETCH) != 0 ? "call of null" : "null dereference";
+    if ((f->error & FETCH) != 0 && (f->error & PRESENT) != 0)
+        return "execution of data";
     if ((f->error & (PRESENT | WRITE)) == (PRESENT | WRITE))
         return "write to read-only memory";
-    return "no memory at the address in cr2";
+    return vmm_describe(at);
+}
+
+static void interrupt(uint32_t vector);
+
+/* An interrupt may find the end of the stack first: it was taken, but its frame could not be
+ * written, and what came here is the page fault of that. Its handler runs now, or it would
+ * never be acknowledged, and no other of its rank would come. */
+static void interrupts_that_found_no_stack(void)
+{
+    x86_cpu_t *cpu = x86_cpu_self();
+    uint32_t vector;
+
+    cpu->interrupts++;
+    while ((vector = lapic_in_service()) != 0)
+        interrupt(vector);
+    while (cpu->index == 0 && (vector = pic_in_service()) != 0)
+        interrupt(vector);
+    cpu->interrupts--;
 }
 
 static void page_fault(x86_frame_t *f)
@@ -160,11 +178,13 @@ static void page_fault(x86_frame_t *f)
     uintptr_t at = x86_cr2();
     bool on_stack;
 
-    if ((f->error & PRESENT) == 0 && vmm_demand_page(at) == 0)
+    if ((f->error & PRESENT) == 0 && !panic_is_here() && vmm_demand_page(at) == 0)
         return;
     on_stack = x86_thread_overflowed(at);
     if (!x86_guard_fault(f, on_stack ? GMK_HAL_FAULT_STACK : GMK_HAL_FAULT_MEMORY))
         panic_fault(f, fault_story(f, at, on_stack));
+    if (on_stack)
+        interrupts_that_found_no_stack();
 }
 
 static void exception(x86_frame_t *f)
@@ -173,9 +193,9 @@ static void exception(x86_frame_t *f)
     case X86_VECTOR_PAGE_FAULT:
         page_fault(f);
         return;
-    case X86_VECTOR_NMI: /* only a panic elsewhere sends one */
-        for (;;)
-            __asm__ volatile("cli; hlt");
+    case X86_VECTOR_NMI: /* from a panic elsewhere; or the machine has a complaint */
+        x86_stop_if_told();
+        break;
     case 0:
     case 4:
     case 16:
@@ -207,7 +227,7 @@ static void unhandled(uint32_t vector)
 {
     uint32_t bit = 1u << vector % 32;
 
-    gmk_add_rlx(&n_unhandled, 1, GMK_DEV); /* relaxed: a statistic */
+    gmk_add_rlx(&n_unhandled, 1, GMK_DEV);                             /* relaxed: a statistic */
     if ((gmk_or_rlx(&reported[vector / 32], bit, GMK_DEV) & bit) == 0) /* relaxed: once is enough */
         kprintf("interrupt: vector %u came and nobody waits for it: counted, ignored\n", vector);
 }

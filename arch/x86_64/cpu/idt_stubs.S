@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * 256 entry stubs: each pushes its number, with a 0 where the processor pushes no error code,
- * and leaves an x86_frame_t to x86_trap(frame).
+ * and leaves an x86_frame_t to x86_trap(frame). Below it lie two words that look like a call
+ * from the interrupted code, so that who follows the frames comes to it.
  * Floor: arch. Source: SPEC BM-15, BM-16. */
         .altmacro
 
@@ -12,7 +13,7 @@ stub_\n:
         pushq $0
         .endif
         pushq $\n
-        jmp common
+        jmp x86_trap_entry
         .endm
 
         .macro address n
@@ -21,7 +22,8 @@ stub_\n:
 
         .text
         .balign 16
-common:
+        .type x86_trap_entry, @function
+x86_trap_entry:
         pushq %rax
         pushq %rbx
         pushq %rcx
@@ -39,7 +41,11 @@ common:
         pushq %r15
         cld
         movq %rsp, %rdi
+        pushq 136(%rdi) /* rip */
+        pushq %rbp
+        movq %rsp, %rbp
         call x86_trap
+        addq $16, %rsp
         popq %r15
         popq %r14
         popq %r13
@@ -57,6 +63,7 @@ common:
         popq %rax
         addq $16, %rsp
         iretq
+        .size x86_trap_entry, . - x86_trap_entry
 
         .set i, 0
         .rept 256

@@ -14,6 +14,7 @@
 #define PRIORITY 0x80u
 #define END 0xb0u
 #define SPURIOUS 0xf0u
+#define IN_SERVICE 0x100u /* 256 bits */
 #define COMMAND 0x300u
 #define COMMAND_HIGH 0x310u
 #define TIMER 0x320u
@@ -32,6 +33,8 @@
 #define ALL_BUT_SELF 0xc0000u
 #define ASSERT 0x4000u
 #define SEND_POLLS 1000000u
+#define STOP_POLLS 1000000u /* of a port, about a microsecond each */
+#define DELAY_PORT 0x80u
 
 static volatile uint8_t *memory; /* null: x2APIC */
 static bool x2;
@@ -104,13 +107,57 @@ static void send(uint32_t to, uint32_t command)
 
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector) { send(apic_id, ASSERT | vector); }
 void lapic_send_ipi_all_but_self(uint8_t vector) { send(0, ALL_BUT_SELF | ASSERT | vector); }
-void lapic_send_nmi_all_but_self(void) { send(0, ALL_BUT_SELF | ASSERT | NMI); }
 
+uint32_t lapic_in_service(void)
+{
+    for (uint32_t i = 8; i-- > 0;) {
+        uint32_t set_bits = get(IN_SERVICE + 16 * i);
+
+        if (set_bits != 0)
+            return 32 * i + 31 - (uint32_t)__builtin_clz(set_bits);
+    }
+    return 0;
+}
+
+/* Stopping. ------------------------------------------------------------------------- */
+
+static gmk_a32_t stopping, n_stopped;
+
+/* Only who is online is told: another has no tables yet, and an NMI would reset the machine.
+ * It waits until they stand, so that what they print is out; a second is enough. */
 void x86_stop_others(void)
 {
-    if (x86_n_cpus > 1 && (x2 || memory != NULL))
-        lapic_send_nmi_all_but_self();
+    uint32_t n = 0;
+
+    gmk_store_rlx(&stopping, 1, GMK_DEV); /* relaxed: sending orders it before the NMI */
+    if (!x2 && memory == NULL)
+        return;
+    for (uint32_t i = 0; i < X86_MAX_CPUS; i++) {
+        const x86_cpu_t *cpu = &x86_cpus[i];
+
+        if (cpu == x86_cpu_self() ||
+            gmk_load_acq(&cpu->online, GMK_DEV) == 0) /* sync: x86.online */
+            continue;
+        send(cpu->apic_id, ASSERT | NMI);
+        n++;
+    }
+    for (uint32_t i = 0; i < STOP_POLLS; i++) {
+        if (gmk_load_acq(&n_stopped, GMK_DEV) >= n) /* sync: x86.stop */
+            return;
+        (void)x86_in8(DELAY_PORT);
+    }
 }
+
+void x86_stop_if_told(void)
+{
+    if (gmk_load_rlx(&stopping, GMK_DEV) == 0) /* relaxed: written before the NMI was sent */
+        return;
+    gmk_add_ar(&n_stopped, 1, GMK_DEV); /* sync: x86.stop */
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+/* The timer. ------------------------------------------------------------------------ */
 
 void lapic_timer_arm(uint32_t count)
 {

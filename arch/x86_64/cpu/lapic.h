@@ -16,7 +16,9 @@ void lapic_eoi(void);
  * too. order: what was written before is seen by the handler. */
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_send_ipi_all_but_self(uint8_t vector);
-void lapic_send_nmi_all_but_self(void);
+
+/* The highest vector that this processor has taken and not acknowledged; 0: none. */
+uint32_t lapic_in_service(void);
 
 /* The timer: one shot in count steps of lapic_get_ticks_per_ms() a millisecond (0 stops it);
  * or periodic at hz, which only tests use. */

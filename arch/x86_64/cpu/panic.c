@@ -53,34 +53,59 @@ static void begin(void)
         __asm__ volatile("cli; hlt");
 }
 
-/* Calls by frame pointers: each frame must be mapped, aligned and above the last. */
-static void print_calls(uintptr_t rip, uintptr_t rbp)
+bool panic_is_here(void)
+{
+    /* relaxed: nobody else writes this processor's number */
+    return gmk_load_rlx(&speaking, GMK_DEV) == x86_cpu_self()->index + 1;
+}
+
+void panic_end(void)
+{
+    kprintf("PANIC: the machine is halted\n");
+    stand_still();
+}
+
+static bool is_readable(uintptr_t at)
+{
+    return at >= MEM_HALF && (at & 7) == 0 && paging_root() != 0 &&
+           paging_phys((const void *)at) != 0;
+}
+
+/* Calls by frame pointers: each frame must be mapped, aligned and above the last. A way back
+ * is looked up by the byte before it, since a call that never returns may end its function. */
+static void print_calls(uintptr_t rip, uintptr_t rbp, uint32_t back)
 {
     uint64_t offset;
-    const char *name;
 
-    for (uint32_t i = 0; i < MAX_CALLS; i++) {
-        name = x86_symbol(rip, &offset);
-        kprintf("  #%-2u %p %s+0x%lx\n", i, (void *)rip, name != NULL ? name : "?",
-                name != NULL ? offset : 0);
-        if (rbp == 0 || (rbp & 7) != 0 || paging_phys((const void *)rbp) == 0 ||
-            paging_phys((const void *)(rbp + 8)) == 0)
+    for (uint32_t i = 0; i < MAX_CALLS && rip != 0; i++) {
+        const char *name = x86_symbol(rip - back, &offset);
+        uintptr_t up;
+
+        if (name != NULL)
+            kprintf("  #%-2u %p %s+0x%lx\n", i, (void *)rip, name, offset + back);
+        else
+            kprintf("  #%-2u %p ?\n", i, (void *)rip);
+        if (!is_readable(rbp) || !is_readable(rbp + 8))
             return;
+        up = ((const uintptr_t *)rbp)[0];
         rip = ((const uintptr_t *)rbp)[1];
-        if (((const uintptr_t *)rbp)[0] <= rbp || rip == 0)
+        back = 1;
+        if (up <= rbp && up != 0)
             return;
-        rbp = ((const uintptr_t *)rbp)[0];
+        rbp = up;
     }
 }
 
-GMK_NORETURN static void finish(uintptr_t rip, uintptr_t rbp)
+/* back: 1 if rip is a way back, 0 if it is an instruction that has failed. */
+GMK_NORETURN static void finish(uintptr_t rip, uintptr_t rbp, uint32_t back)
 {
+    void (*fn)(void) = tell;
+
     kprintf("calls, the last first:\n");
-    print_calls(rip, rbp);
-    if (tell != NULL)
-        tell();
-    kprintf("PANIC: the machine is halted\n");
-    stand_still();
+    print_calls(rip, rbp, back);
+    if (fn != NULL)
+        fn();
+    panic_end();
 }
 
 void panic(const char *file, int line, const char *format, ...)
@@ -93,7 +118,8 @@ void panic(const char *file, int line, const char *format, ...)
     kvsnprintf(text, sizeof(text), format, args);
     va_end(args);
     kprintf("\nPANIC on CPU %u at %s:%d: %s\n", x86_cpu_self()->index, file, line, text);
-    finish((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0));
+    finish((uintptr_t)__builtin_return_address(0), *(const uintptr_t *)__builtin_frame_address(0),
+           1);
 }
 
 static const char *const fault_names[32] = {"divide error",
@@ -134,7 +160,7 @@ void panic_fault(const x86_frame_t *f, const char *what)
             (void *)f->rdi, (void *)f->rbp, (void *)f->r8, (void *)f->r9);
     kprintf("  r10 %p r11 %p r12 %p\n  r13 %p r14 %p r15 %p\n", (void *)f->r10, (void *)f->r11,
             (void *)f->r12, (void *)f->r13, (void *)f->r14, (void *)f->r15);
-    finish(f->rip, f->rbp);
+    finish(f->rip, f->rbp, 0);
 }
 
 /* Symbols. ------------------------------------------------------------------------- */

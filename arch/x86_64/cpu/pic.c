@@ -63,6 +63,12 @@ int pic_route(uint32_t line, void (*fn)(void *), void *arg)
     return i < OWNERS ? 0 : -1;
 }
 
+static uint8_t in_service(uint16_t chip)
+{
+    x86_out8(chip, READ_IN_SERVICE);
+    return x86_in8(chip);
+}
+
 /* Lines 7 and 15 also ring when a request has gone away; then nothing is in service. */
 static bool is_spurious(uint32_t line)
 {
@@ -70,8 +76,20 @@ static bool is_spurious(uint32_t line)
 
     if ((line & 7) != 7)
         return false;
-    x86_out8(chip, READ_IN_SERVICE);
-    return (x86_in8(chip) & 0x80) == 0;
+    return (in_service(chip) & 0x80) == 0;
+}
+
+uint32_t pic_in_service(void)
+{
+    uint8_t master = in_service(MASTER);
+
+    if ((master & 1u << CASCADE) != 0) {
+        uint8_t slave = in_service(SLAVE);
+
+        if (slave != 0)
+            return X86_PIC_VECTOR + 8 + (uint32_t)__builtin_ctz(slave);
+    }
+    return master != 0 ? X86_PIC_VECTOR + (uint32_t)__builtin_ctz(master) : 0;
 }
 
 void pic_interrupt(uint32_t vector)

@@ -21,4 +21,7 @@ int pic_route(uint32_t line, void (*fn)(void *), void *arg);
 /* What the vector of a line does: x86_trap calls it. */
 void pic_interrupt(uint32_t vector);
 
+/* The vector of a line that was taken and not acknowledged; 0: none. threads: BSP. */
+uint32_t pic_in_service(void);
+
 #endif

@@ -85,7 +85,7 @@ static uint32_t workers_that_ran(void)
 
 static void echo(void)
 {
-    uint32_t n = gmk_hal_cpu_count();
+    uint32_t n = gmk_hal_cpu_count(), ran;
     uint64_t sum = 0;
     char note[64];
     bool ok = true;
@@ -98,21 +98,27 @@ static void echo(void)
     }
     ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
     ok &= gmk_load_rlx(&s.echoed, GMK_DEV) == sum; /* relaxed: all is at rest */
-    ksnprintf(note, sizeof(note), "(%u of %u workers)", workers_that_ran(), n);
-    verdict("echo_reaches_every_worker", ok && note[1] != '0', note);
+    ran = workers_that_ran();
+    ksnprintf(note, sizeof(note), "(%u of %u workers)", ran, n);
+    verdict("echo_reaches_every_worker", ok && ran == n, note);
 }
 
 /* ACC-28: all work begins at worker 0; the others get some. On one processor there is nobody
- * to take it. */
+ * to take it. The host may keep the others from running for as long as the work lasts, so it
+ * is begun anew until they have had their chance. */
 static void stealing(void)
 {
     gmk_task_t t = {.type = PARENT, .flags = GMK_PRIO_NORMAL};
     uint32_t n = gmk_hal_cpu_count(), ran;
+    uint64_t end = clock_now_ns() + IDLE_NS;
     char note[64];
-    bool ok = gmk_submit_to(&s.kernel, &t, 0) == GMK_OK;
+    bool ok;
 
-    ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
-    ran = workers_that_ran();
+    do {
+        ok = gmk_submit_to(&s.kernel, &t, 0) == GMK_OK;
+        ok &= gmk_wait_idle(&s.kernel, IDLE_NS) == GMK_OK;
+        ran = workers_that_ran();
+    } while (ok && n > 1 && ran < 2 && clock_now_ns() < end);
     ksnprintf(note, sizeof(note), "(%u of %u workers ran some)", ran, n);
     verdict("idle_workers_steal", ok && (n == 1 || ran > 1), note);
 }

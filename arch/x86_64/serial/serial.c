@@ -21,7 +21,8 @@
 #define ROOM_POLLS 1000000u /* then the byte is dropped: a port that is stuck stops nobody */
 
 static x86_lock_t lock;
-static bool present, broken;
+static bool present;
+static gmk_a32_t speaker; /* 1 more than the only processor that may speak; 0: all may */
 
 void serial_init(void)
 {
@@ -46,22 +47,29 @@ static void put_raw(char c)
         }
 }
 
-void serial_write(const char *bytes, size_t n)
+static void put_all(const char *bytes, size_t n)
 {
-    uint64_t flags = 0;
-    bool locked = !broken;
-
-    if (!present)
-        return;
-    if (locked)
-        flags = x86_lock_irq(&lock);
     for (size_t i = 0; i < n; i++) {
         if (bytes[i] == '\n')
             put_raw('\r');
         put_raw(bytes[i]);
     }
-    if (locked)
-        x86_unlock_irq(&lock, flags);
+}
+
+void serial_write(const char *bytes, size_t n)
+{
+    uint32_t alone = gmk_load_rlx(&speaker, GMK_DEV); /* relaxed: the others are stopped */
+    uint64_t flags;
+
+    if (!present || (alone != 0 && alone != x86_cpu_self()->index + 1))
+        return;
+    if (alone != 0) {
+        put_all(bytes, n);
+        return;
+    }
+    flags = x86_lock_irq(&lock);
+    put_all(bytes, n);
+    x86_unlock_irq(&lock, flags);
 }
 
 void serial_putc(char c) { serial_write(&c, 1); }
@@ -86,4 +94,7 @@ void serial_on_input(void (*fn)(void *), void *arg)
     x86_out8(INTERRUPTS, 0x01);
 }
 
-void serial_break(void) { broken = true; }
+void serial_break(void)
+{
+    gmk_store_rlx(&speaker, x86_cpu_self()->index + 1, GMK_DEV); /* relaxed: as above */
+}

@@ -26,7 +26,7 @@ int serial_getc(void);
  * threads: once, at boot. */
 void serial_on_input(void (*fn)(void *), void *arg);
 
-/* From now on output takes no lock: the machine is going down. */
+/* From now on only this processor speaks, and takes no lock: the machine is going down. */
 void serial_break(void);
 
 #endif

@@ -32,20 +32,21 @@ struct x86_thread {
     void *arg;
     uint8_t *stack; /* lowest byte; null: not ours */
     size_t stack_bytes;
-    gmk_hal_park_t gone;              /* woken when it has left its stack */
-    uint64_t relax_began, relax_last; /* steps of the time-stamp counter */
+    gmk_hal_park_t gone; /* woken when it has left its stack */
 };
 
 typedef struct x86_runq {
     x86_lock_t lock;
-    x86_thread_t *head, *tail; /* ready */
-    x86_thread_t *sleepers;    /* by due_ns */
-    gmk_a32_t n_ready;         /* written under the lock, read by x86_relax without */
-    gmk_a32_t idle;            /* it halts, or is about to; written under the lock */
-    uint64_t turn_ends_ns;     /* of the running thread, while others are ready */
-    uint64_t asked_ns;         /* x86_timer_within */
-    uint64_t armed_ns;         /* the timer rings then; X86_FOREVER: not */
-    bool turn_over;            /* of this processor */
+    x86_thread_t *head, *tail;        /* ready */
+    x86_thread_t *sleepers;           /* by due_ns */
+    gmk_a32_t n_ready;                /* written under the lock, read by x86_relax without */
+    gmk_a32_t idle;                   /* it halts, or is about to; written under the lock */
+    uint64_t turn_ends_ns;            /* of the running thread, while others are ready */
+    uint64_t asked_ns;                /* x86_timer_within */
+    uint64_t armed_ns;                /* the timer rings then; X86_FOREVER: not */
+    bool turn_over;                   /* of this processor */
+    uint64_t relax_began, relax_last; /* since when its threads do nothing but x86_relax */
+    uint64_t patience_ns;             /* for how long they may */
     x86_thread_t idle_thread;
     x86_thread_t *left; /* has ended; to be told so once its stack is left */
     x86_load_t load;

@@ -12,10 +12,13 @@
 #include "arch/x86_64/memory/tlb.h"
 #include "arch/x86_64/memory/vmm.h"
 #include "arch/x86_64/smp/runq.h"
+#include "ggmk/base/bits.h"
 
-#define TURN_NS 2000000u    /* of one thread while others of its processor wait */
-#define RELAX_GAP_NS 20000u /* calls of x86_relax this close belong together */
-#define RELAX_PATIENCE_NS 2000000u
+#define TURN_NS 500000u       /* of one thread while others of its processor wait */
+#define RELAX_GAP_NS 3000u    /* calls of x86_relax this close have nothing done between them */
+#define RELAX_AWAY_NS 500000u /* and this far apart: it worked long, or the host ran others */
+#define RELAX_PATIENCE_MIN_NS 100000u
+#define RELAX_PATIENCE_MAX_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
 #define MAX_ARM_NS 1000000000u /* the timer counts 32 bits */
@@ -174,64 +177,61 @@ static void halt(x86_runq_t *q)
     gmk_store_rlx(&q->idle, 0, GMK_DEV); /* relaxed: under the lock */
 }
 
-/* Gives the processor to the next ready thread; a thread that is not RUNNING stays until it is
- * woken, and halts in place while nobody else wants to run. pre: interrupts off. */
+/* Gives the processor to the next ready thread. The caller, if RUNNING, goes on when nobody
+ * waits, else to the end of the line, under one hold of the lock: who left it in neither would
+ * be lost. If not RUNNING it stays until it is woken, and halts in place while nobody else
+ * wants to run. pre: interrupts off. */
 static void schedule(void)
 {
     x86_runq_t *q = my_runq();
-    x86_thread_t *me = x86_thread_self(), *next;
+    x86_thread_t *me = x86_thread_self(), *next = NULL;
 
     x86_lock_irq(&q->lock);
-    q->turn_over = false;
-    while ((next = pop(q)) == NULL) {
-        if (me->state == RUNNING)
-            next = me;
-        else if (me->state == DONE)
+    if (me->state == RUNNING && (q->head == NULL || me == &q->idle_thread))
+        next = me;
+    else if (me->state == RUNNING)
+        push(q, me);
+    while (next == NULL && (next = pop(q)) == NULL) {
+        if (me->state == DONE)
             next = &q->idle_thread;
         else
             halt(q);
-        if (next != NULL)
-            break;
     }
+    q->turn_over = false;
     arm(q);
     x86_unlock_irq(&q->lock, 0);
     if (next != me)
         switch_to(q, me, next);
 }
 
-static void yield(void)
-{
-    x86_runq_t *q = my_runq();
-
-    x86_lock_irq(&q->lock);
-    if (q->head != NULL)
-        push(q, x86_thread_self());
-    x86_unlock_irq(&q->lock, 0);
-    schedule();
-}
-
+/* All threads of a processor count together: those that wait in turns for what another
+ * processor does keep the host from running that one, as one alone does. How long until they
+ * sleep: short where the host seems to share this processor, longer with each sleep that
+ * nothing of that was seen, since what waits may be quick hand-overs of work. */
 void x86_relax(void)
 {
-    x86_thread_t *me = x86_thread_self();
-    uint64_t now, flags;
+    x86_runq_t *q = my_runq();
+    uint64_t now = clock_now_ns(), flags;
 
-    if (gmk_load_rlx(&my_runq()->n_ready, GMK_DEV) != 0) { /* relaxed: looked at again, locked */
-        flags = x86_irq_save();
-        yield();
-        x86_irq_restore(flags);
+    if (now - q->relax_last > RELAX_AWAY_NS)
+        q->patience_ns = RELAX_PATIENCE_MIN_NS;
+    if (now - q->relax_last > RELAX_GAP_NS)
+        q->relax_began = now;
+    q->relax_last = now;
+    if (now - q->relax_began >= q->patience_ns) {
+        q->patience_ns = gmk_min64(2 * q->patience_ns, RELAX_PATIENCE_MAX_NS);
+        x86_sleep_ns(RELAX_SLEEP_NS);
+        q->relax_last = clock_now_ns(); /* patience begins anew: the guess may be wrong */
+        q->relax_began = q->relax_last;
         return;
     }
-    now = clock_now_ns();
-    if (now - me->relax_last > RELAX_GAP_NS)
-        me->relax_began = now;
-    me->relax_last = now;
-    if (now - me->relax_began < RELAX_PATIENCE_NS) {
+    if (gmk_load_rlx(&q->n_ready, GMK_DEV) == 0) { /* relaxed: looked at again, locked */
         x86_spin();
         return;
     }
-    x86_sleep_ns(RELAX_SLEEP_NS);
-    me->relax_last = clock_now_ns();
-    me->relax_began = me->relax_last;
+    flags = x86_irq_save();
+    schedule();
+    x86_irq_restore(flags);
 }
 
 /* Waiting. -------------------------------------------------------------------------- */
@@ -467,7 +467,7 @@ void x86_drop(void)
     if (--me->holds != 0 || !my_runq()->turn_over || !x86_irq_enabled())
         return;
     flags = x86_irq_save();
-    yield();
+    schedule();
     x86_irq_restore(flags);
 }
 
@@ -514,7 +514,7 @@ void x86_thread_after_interrupt(void)
 
     if (me != NULL && cpu->interrupts == 0 && cpu->runq->turn_over && me->state == RUNNING &&
         me->holds == 0 && me != &cpu->runq->idle_thread)
-        yield();
+        schedule();
 }
 
 void x86_timer_within(uint64_t ns)
@@ -522,7 +522,7 @@ void x86_timer_within(uint64_t ns)
     x86_runq_t *q = my_runq();
     uint64_t flags = x86_lock_irq(&q->lock);
 
-    q->asked_ns = clock_now_ns() + ns;
+    q->asked_ns = gmk_min64(q->asked_ns, clock_now_ns() + ns);
     arm(q);
     x86_unlock_irq(&q->lock, flags);
 }
