@@ -15,6 +15,7 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -338,6 +339,63 @@ def disk_cases():
                disk=(1048576, ',readonly'), append=TEST + ' destructive', lacks=['PANIC'])
 
 
+# What the kernel asks of its loader, and the way it comes up. --------------------------------
+
+# The last two words of a request's name, and what the panic calls its answer (BM-4). Without
+# them the shim does not know the request, and answers nothing.
+ANSWERS = {'loader': (0xf55038d8e2a1202f, 0x279426fcf5f59740, 'name of itself'),
+           'direct_map': (0x48dcf1cb8ad2b852, 0x63984e959a98244b, 'direct map'),
+           'memory_map': (0x67cf3d9d378a806f, 0xe304acdfc50c3c62, 'memory map'),
+           'processors': (0x95a67b819a1b857e, 0xa0b61b723b6a73e0, 'list of processors'),
+           'address': (0x71ba76863cc55f63, 0xb2644a48c516a487, 'kernel address')}
+
+# BM-2, ACC-23: each step has its line, in the order of the steps; then kmain and the job. The
+# disk is found (step 13) before a kernel boots on it (step 14), and its workers run (step 15).
+STEPS = [r'^GGMK \d+\.\d+\.\d+, bare metal x86_64$', r'^boot: loader .*, 4 CPUs',
+         r'^boot: memory: [1-9]\d* KiB usable, page tables of the kernel', r'^boot: lapic: ',
+         r'^boot: clock: TSC [1-9]', r'^boot: smp: 4 of 4 CPUs run',
+         r'^boot: [1-9]\d* KiB of the loader', r'^boot: virtio-blk: .*: ready$',
+         r'^boot: [1-9]\d* PCI devices, 1 driven$', r'^\[PASS\] smoke_kernel_boots \(4 workers\)',
+         r'^\[PASS\] smoke_echo_reaches_every_worker \(4 of 4 workers\)',
+         r'^\[PASS\] smoke_kernel_halts_balanced', PASSED]
+
+
+def unasked(words):
+    """The kernel's file with one request made unknown."""
+    def make(images):
+        data = read(images.kernel)
+        name = struct.pack('<QQ', *words)
+        assert data.count(name) == 1
+        return data.replace(name, bytes(16))
+    return make
+
+
+def silent_processors(images):
+    """The kernel's file with an entry of the other processors that only halts."""
+    data = bytearray(read(images.kernel))
+    names = subprocess.run(['nm', images.kernel], stdout=subprocess.PIPE, text=True, check=True)
+    at = int(re.search(r'^(\w+) T smp_entry$', names.stdout, re.M).group(1), 16)
+    phoff, n = struct.unpack_from('<Q', data, 32)[0], struct.unpack_from('<H', data, 56)[0]
+    for i in range(n):
+        kind, _, offset, virt, _, size = struct.unpack_from('<IIQQQQ', data, phoff + 56 * i)
+        if kind == 1 and virt <= at < virt + size:
+            data[offset + at - virt:offset + at - virt + 4] = b'\xfa\xf4\xeb\xfd'  # cli; hlt; jmp
+    return bytes(data)
+
+
+def boot_cases():
+    for name, (*words, text) in ANSWERS.items():
+        yield Case(f'answer_missing_{name}', PASS, [rf'^PANIC .*the loader gave no {text}: ', HALTED],
+                   module=unasked(words), append='', lacks=['boot: memory'],
+                   args=['--end', 'steps', '--expect', HALTED])
+    yield Case('boot_steps_in_order', PASS, STEPS, disk=(1048576, ''), lacks=['PANIC'])
+    # BM-30: a processor that never comes is waited for a second, named and left out; the rest run.
+    late = [rf'^smp: the CPU of APIC id {i} has not come within a second: it is left out'
+            for i in (1, 2, 3)]
+    yield Case('machine_silent_processors', PASS, late + [r'^boot: smp: 1 of 4 CPUs run', PASSED],
+               module=silent_processors, lacks=[r'^\[FAIL\]', 'PANIC'])
+
+
 def mistakes():
     """Names in the table of docs/BAREMETAL.md that are neither a test nor a case."""
     with open(os.path.join(ROOT, 'docs', 'BAREMETAL.md'), encoding='utf-8') as f:
@@ -354,7 +412,7 @@ def mistakes():
         ['it has hardly a row'] if len(rows) < 15 else [])
 
 
-MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases)
+MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases, boot_cases)
 
 
 def main():
