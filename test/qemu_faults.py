@@ -15,6 +15,7 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -49,12 +50,22 @@ class Case:
         self.limit = more.pop('limit', 40)
         self.machine = more.pop('machine', [])   # words for QEMU itself
         self.skip = more.pop('skip', None)       # (pattern, reason)
+        self.iso = more.pop('iso', False)        # from a CD image that scripts/iso.sh makes
         assert not more, more
 
     def boot(self, images, folder):
-        words = [sys.executable, RUNNER, '--kernel', images.shim, '--cpus', str(self.cpus),
-                 '--limit', str(self.limit), '--append', self.append] + self.args
-        if self.module is None:
+        words = [sys.executable, RUNNER, '--cpus', str(self.cpus), '--limit', str(self.limit)]
+        if self.iso:
+            path = os.path.join(folder, 'iso')
+            subprocess.run(['sh', 'scripts/iso.sh', path, os.path.abspath(images.kernel),
+                            os.path.abspath(images.shim), self.append], cwd=ROOT, check=True,
+                           stdout=subprocess.DEVNULL, env={**os.environ, 'LIMINE_DIR': ''})
+            words += ['--iso', path] + self.args
+        else:
+            words += ['--kernel', images.shim, '--append', self.append] + self.args
+        if self.iso:
+            pass
+        elif self.module is None:
             words += ['--initrd', images.kernel]
         elif self.module != '':
             path = os.path.join(folder, 'module')
@@ -98,6 +109,9 @@ class Case:
 
     def run(self, images):
         """(verdict, reason, status)"""
+        for tool in ('grub-mkrescue', 'mformat', 'xorriso') if self.iso else ():
+            if not shutil.which(tool):
+                return 'SKIP', f'{tool} is not installed: scripts/setup.sh', None
         with tempfile.TemporaryDirectory(prefix='ggmk-faults-') as folder:
             status = self.boot(images, folder)
             if status == MISSING:
@@ -116,6 +130,7 @@ def digest(path):
 # Faults. ---------------------------------------------------------------------------------
 
 def panic(headline, function, **more):
+    # BM-12, ACC-27, HAL-8: file, line and message, then nothing but a machine that stands still.
     """A dump: the headline once, the calls with that function, the end."""
     wants = more.pop('before', []) + [rf'^PANIC on CPU \d+{headline}']
     wants += more.pop('registers', [])
@@ -126,6 +141,7 @@ def panic(headline, function, **more):
 
 
 def fault(headline, function, cr2=None, **more):
+    # BM-13: vector, error code, registers.
     """A dump of a processor's fault, with its registers."""
     registers = REGISTERS[:1] + ([rf'^  cr2 {cr2} cr3'] if cr2 else []) + REGISTERS[1:]
     return panic(': ' + headline, function, registers=registers, **more)
@@ -137,6 +153,7 @@ def goes_on(*wants, **more):
 
 
 def whole_lines(text):
+    # BM-10, ACC-27: threads and interrupts of all processors print at once.
     """Every line that a processor or an interrupt of it printed is whole, and all are there."""
     seen, promised = {}, {}
     for line in text[text.find('\nfault: lines'):].split('\n')[2:]:
@@ -300,6 +317,7 @@ def shim_cases():
 
 
 def machine_cases():
+    # BM-1, BM-8: every CPU that there is runs, 1 to 32 of them.
     for n in (1, 2, 3, 4, 8, 32):
         yield good(f'machine_{n}_cpus', cpus=n)
     for machine in ('pc', 'q35'):
@@ -324,6 +342,7 @@ def machine_cases():
 
 
 def disk_cases():
+    # ACC-24, BM-37: without a disk, with odd ones, written and read back.
     yield good('disk_missing', wants=[r'^smoke: no disk: the tests of the disk are left out'])
     for name, size, sectors in (('odd', 1048001, 2047), ('tiny', 700, 2), ('plain', 1048576, 2048)):
         yield good(f'disk_{name}_size', disk=(size, ''), lacks=['gives_back'],
@@ -396,6 +415,13 @@ def boot_cases():
                module=silent_processors, lacks=[r'^\[FAIL\]', 'PANIC'])
 
 
+def iso_cases():
+    # ACC-23, D1: what make iso makes boots the kernel, by either firmware.
+    for machine, firmware in (('pc', 'bios'), ('q35', 'bios'), ('q35', 'uefi')):
+        yield good(f'iso_{firmware}_{machine}', iso=True, early=[r'^boot: loader GGMK shim'], limit=90,
+                   args=['--machine', machine, '--firmware', firmware])
+
+
 def mistakes():
     """Names in the table of docs/BAREMETAL.md that are neither a test nor a case."""
     with open(os.path.join(ROOT, 'docs', 'BAREMETAL.md'), encoding='utf-8') as f:
@@ -412,7 +438,7 @@ def mistakes():
         ['it has hardly a row'] if len(rows) < 15 else [])
 
 
-MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases, boot_cases)
+MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases, boot_cases, iso_cases)
 
 
 def main():
