@@ -8,9 +8,9 @@ include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk
 include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk drivers/*/rules.mk)
 include mk/build.mk
 include mk/kernel.mk
+include mk/test.mk
 include mk/qemu.mk
 include mk/monitor.mk
-include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk bench/qemu/rules.mk)
 include mk/install.mk
@@ -56,6 +56,7 @@ help:
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'iso            build/ggmk.iso for BIOS and UEFI, ISO_CMDLINE=; by Limine from LIMINE_DIR='
 	@echo 'shim-check     the loader shim by every way in, and each fault of what it is given'
+	@echo 'image-check    the kernel image: one list of core objects in both builds, its file, make run'
 	@echo 'clean'
 
 clean:

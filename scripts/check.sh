@@ -70,7 +70,7 @@ section() {
     install) run_make install-check ;;
     docs) run_make docs-check ;;
     pipeline) run_make pipeline-check ;;
-    kernel) built run_make kernel iso ;;
+    kernel) run_make kernel iso image-check ;;
     kernel-test) run_make test-qemu ;;
     monitor) run_make test-monitor ;;
     gdb) run_make test-gdb ;;

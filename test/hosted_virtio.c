@@ -225,6 +225,7 @@ static void random_work(uint32_t n_steps)
     gmk_test_assert(memcmp(image, shadow, sizeof(image)) == 0);
 }
 
+/* BM-34: both transports, split queues. */
 GMK_TEST(virtio_random_work_matches_shadow_on_every_mix)
 {
     for (uint32_t mix = 0; mix < ALL_MIXES; mix++) {
@@ -235,6 +236,24 @@ GMK_TEST(virtio_random_work_matches_shadow_on_every_mix)
         gmk_test_assert_eq(disk->has_irq, (mix & NO_MSIX) == 0);
         finish();
     }
+}
+
+/* BM-35: reset, acknowledged, claimed, features agreed on, then the ring, contiguous and its
+ * used part on a page of its own, and at last the word that all is ready. (Without bus mastering
+ * the model does not answer.) */
+GMK_TEST(virtio_device_is_set_up_in_the_order_it_wants)
+{
+    static const uint8_t legacy[] = {0, 1, 3, 7}, modern[] = {0, 1, 3, 0xb, 0xf};
+
+    GMK_REQUIRE(begin(0));
+    gmk_test_assert(dev.n_written == 4 && memcmp(dev.written, legacy, 4) == 0);
+    gmk_test_assert(dev.enabled && dev.q.used % 4096 == 0 && dev.q.used > dev.q.avail);
+    finish();
+    GMK_REQUIRE(begin(MODERN));
+    gmk_test_assert(dev.n_written == 5 && memcmp(dev.written, modern, 5) == 0);
+    gmk_test_assert(dev.features != 0 && (dev.features & ~dev.offers) == 0);
+    gmk_test_assert((mp_get(dev.func, 4, 2) & PCI_CMD_MASTER) != 0);
+    finish();
 }
 
 /* More requests than used indices have numbers, on a small ring. */
@@ -253,9 +272,9 @@ GMK_TEST(virtio_indices_wrap)
     }
 }
 
-/* The simple calls and the edges of the disk. ---------------------------------------------------
+/* BM-36. The simple calls and the edges of the disk.
+ * ---------------------------------------------------
  */
-
 GMK_TEST(virtio_blk_one_sector_calls_reach_the_image)
 {
     uint8_t out[512], in[512];
@@ -439,6 +458,7 @@ static void check_broken(void)
     gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
 }
 
+/* BM-37. */
 GMK_TEST(virtio_every_lie_has_its_fate_and_no_request_is_lost)
 {
     for (uint32_t mix = 0; mix < ALL_MIXES / 2; mix++)
@@ -500,6 +520,32 @@ GMK_TEST(virtio_requests_beside_a_late_one_are_started_again)
     for (uint32_t i = 0; i < 10; i++)
         if (i != 4 && ended(i, BLK_OK))
             gmk_test_assert(memcmp(job[i].buf, image + 5120 * i, 5120) == 0);
+    finish();
+}
+
+/* It ends by itself: the device and the requests beside it are left alone. */
+GMK_TEST(virtio_request_that_is_late_when_it_comes_costs_no_reset)
+{
+    uint64_t resets;
+    blk_req_t *r;
+
+    GMK_REQUIRE(begin(0));
+    dev.eager = false;
+    resets = stat(&disk->stats.resets);
+    for (uint32_t i = 0; i < 4; i++) {
+        r = ask(i, BLK_READ, i, 1);
+        r->deadline_ns = i % 2 == 0 ? dev_now_ns() + SEC_NS : dev_now_ns();
+        gmk_test_assert_eq(disk->ops->submit(disk, &r, 1), 1);
+    }
+    gmk_test_assert_eq(poll(), 2);
+    ended(1, BLK_E_TIMEOUT);
+    ended(3, BLK_E_TIMEOUT);
+    mv_serve(&dev);
+    gmk_test_assert_eq(poll(), 2);
+    ended(0, BLK_OK);
+    ended(2, BLK_OK);
+    gmk_test_assert_eq(stat(&disk->stats.timeouts), 2);
+    gmk_test_assert_eq(stat(&disk->stats.resets), resets);
     finish();
 }
 
@@ -677,6 +723,7 @@ static void expect_refused(int status)
     no_disk();
 }
 
+/* BM-37. */
 GMK_TEST(virtio_missing_disk_is_a_code)
 {
     clean();
