@@ -23,7 +23,7 @@ esac
 '''
 OURS = r'''case "$*" in
 *bench=boot*) echo 'ggmk: first task' ;;
-*run=monitor*) printf 'booted\ngmk> '; exec sleep 100 ;;
+*run=monitor*) printf 'booted\nggmk> '; exec sleep 100 ;;
 *bench=blk*) printf 'bench-how: polls\nbench: blk_rand4k_qd1\t40000\tIO/s\r\n'
     printf 'bench: blk_rand4k_qd32\t300000\tIO/s\nbench: blk_seq128k_qd8\t5000\tMB/s\n' ;;
 *bench=lat*) printf 'bench: task_round_trip_hot\t2000\tns\nbench: page_fault\t1500\tns\n'
@@ -131,7 +131,8 @@ def both_sides(b):
     status, text, rows = b.run('--machines', 'boot1')
     check('boot_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['linux'] > 0, text)
     status, text, rows = b.run('--machines', 'prompt')
-    check('prompt_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['met'], text)
+    ours = rows[0]['ours'] if rows else None  # on a busy machine the goal of 200 ms may be missed
+    check('prompt_is_stamped', status == 0 and ours and rows[0]['met'] == (ours <= 200), text)
 
 
 def failures(b):
