@@ -8,9 +8,9 @@ include $(wildcard src/*/rules.mk hal/*/rules.mk sdk/rules.mk modules/*/rules.mk
 include $(wildcard arch/*/*/rules.mk arch/*/*/*/rules.mk drivers/rules.mk drivers/*/rules.mk)
 include mk/build.mk
 include mk/kernel.mk
+include mk/test.mk
 include mk/qemu.mk
 include mk/monitor.mk
-include mk/test.mk
 include $(wildcard test/fuzz/rules.mk)
 include $(wildcard bench/rules.mk bench/qemu/rules.mk)
 include mk/install.mk

@@ -1067,7 +1067,8 @@ GMK_TEST(kmem_frames_wait_for_the_acknowledgement)
     wait_for(&held_state, 1);
     frames = pmm_free_count();
     GMK_REQUIRE(gmk_hal_thread_create(&freeing, freeing_cpu, NULL) == 0);
-    while ((*ptable_walk(root, held_area, NULL) & PTE_P) != 0 || tlb_count() == 0)
+    while ((gmk_load_acq(ptable_walk(root, held_area, NULL), GMK_DEV) & PTE_P) != 0 ||
+           tlb_count() == 0) /* sync: x86_pte.table */
         gmk_hal_relax();
     gmk_test_assert_eq(pmm_free_count(), frames); /* unmapped, not acknowledged */
     gmk_test_assert_eq(touch(held_area) == NULL, 1);

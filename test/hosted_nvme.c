@@ -533,6 +533,31 @@ GMK_TEST(nvme_requests_beside_a_late_one_are_started_again)
     finish();
 }
 
+/* It ends by itself: the device and the requests beside it are left alone. */
+GMK_TEST(nvme_request_that_is_late_when_it_comes_costs_no_reset)
+{
+    uint64_t resets;
+    blk_req_t *r;
+
+    GMK_REQUIRE(begin_slow());
+    resets = stat(&disk->stats.resets);
+    for (uint32_t i = 0; i < 4; i++) {
+        r = ask(i, BLK_READ, i, 1);
+        r->deadline_ns = i % 2 == 0 ? dev_now_ns() + SEC_NS : dev_now_ns();
+        gmk_test_assert_eq(disk->ops->submit(disk, &r, 1), 1);
+    }
+    gmk_test_assert_eq(poll(), 2);
+    ended(1, BLK_E_TIMEOUT);
+    ended(3, BLK_E_TIMEOUT);
+    mn_serve(&dev);
+    gmk_test_assert_eq(poll(), 2);
+    ended(0, BLK_OK);
+    ended(2, BLK_OK);
+    gmk_test_assert_eq(stat(&disk->stats.timeouts), 2);
+    gmk_test_assert_eq(stat(&disk->stats.resets), resets);
+    finish();
+}
+
 /* What is there already when the time is up counts, also the late one's own answer. */
 GMK_TEST(nvme_answer_before_the_look_at_the_clock_is_no_timeout)
 {

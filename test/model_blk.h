@@ -38,7 +38,7 @@ static inline uint32_t mb_submit(blk_dev_t *d, blk_req_t *const *r, uint32_t n)
     uint32_t i, pos;
 
     for (i = 0; i < n; i++) {
-        int rc = blk_check(d, r[i]);
+        int rc = blk_check(d, r[i], gmk_hal_now_ns());
 
         if (rc == BLK_OK && (d->inflight == MB_DEPTH || gmk_spsc_claim(&m->in, 1, &pos, 0) == 0))
             break;

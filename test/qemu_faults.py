@@ -320,6 +320,10 @@ def machine_cases():
     # BM-1, BM-8: every CPU that there is runs, 1 to 32 of them.
     for n in (1, 2, 3, 4, 8, 32):
         yield good(f'machine_{n}_cpus', cpus=n)
+    # What stayed in the loader's code would run what overwrites it, and reset the machine.
+    yield Case('machine_36_cpus_of_which_32_are_used', PASS,
+               [r'^boot: 36 CPUs are there, 32 are used', r'^boot: smp: 32 of 32 CPUs run',
+                r'^boot: \d+ KiB of the loader', PASSED], cpus=36, lacks=['PANIC'])
     for machine in ('pc', 'q35'):
         for cpu in ('qemu64', 'max'):
             yield good(f'machine_{machine}_{cpu}', args=['--machine', machine, '--cpu', cpu])

@@ -209,7 +209,7 @@ static uint32_t nvme_submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
 
     for (i = 0; i < n; i++) {
         uint64_t deadline = r[i]->deadline_ns != 0 ? r[i]->deadline_ns : now + BLK_TIMEOUT_NS;
-        int rc = blk_check(blk, r[i]);
+        int rc = blk_check(blk, r[i], now);
 
         if (rc == BLK_OK && (r[i]->op != BLK_FLUSH || blk->can_flush)) {
             rc = start(d, r[i], deadline, false);

@@ -4,6 +4,8 @@
  * Source: SPEC BM-32, BM-33; PCI Local Bus 3.0 sections 3.2.2.3.2, 6.1, 6.2.5, 6.7. */
 #include "drivers/pci/pci.h"
 
+#include "ggmk/hal.h"
+
 #define CONFIG_ADDRESS 0xcf8u
 #define CONFIG_DATA 0xcfcu
 #define CONFIG_BYTES 256u
@@ -25,16 +27,25 @@ static struct pci_table {
 
 /* Configuration words. --------------------------------------------------------- */
 
+/* An access is two of ports, and a driver resets its device while others do so with theirs. */
+static gmk_hal_lock_t lock;
+
+/* Takes the ports. */
 static void address(const pci_device_t *d, uint32_t offset)
 {
+    gmk_hal_lock_acquire(&lock);
     dev_out32(CONFIG_ADDRESS, 0x80000000u | (uint32_t)d->bus << 16 | (uint32_t)(d->dev & 31) << 11 |
                                   (uint32_t)(d->func & 7) << 8 | (offset & 0xfc));
 }
 
 uint32_t pci_cfg_read32(const pci_device_t *d, uint32_t offset)
 {
+    uint32_t v;
+
     address(d, offset);
-    return dev_in32(CONFIG_DATA);
+    v = dev_in32(CONFIG_DATA);
+    gmk_hal_lock_release(&lock);
+    return v;
 }
 
 uint16_t pci_cfg_read16(const pci_device_t *d, uint32_t offset)
@@ -51,6 +62,7 @@ void pci_cfg_write32(const pci_device_t *d, uint32_t offset, uint32_t v)
 {
     address(d, offset);
     dev_out32(CONFIG_DATA, v);
+    gmk_hal_lock_release(&lock);
 }
 
 /* By halves: the other half may hold bits that a one clears. */
@@ -58,6 +70,7 @@ void pci_cfg_write16(const pci_device_t *d, uint32_t offset, uint16_t v)
 {
     address(d, offset);
     dev_out16((uint16_t)(CONFIG_DATA + (offset & 2)), v);
+    gmk_hal_lock_release(&lock);
 }
 
 void pci_enable(const pci_device_t *d, uint16_t bits)
@@ -207,6 +220,7 @@ static void visit_slot(uint8_t bus, uint8_t dev)
 
 uint32_t pci_init(void)
 {
+    gmk_hal_lock_init(&lock);
     table = (struct pci_table){.n = 0};
     add_bus(0);
     for (uint32_t i = 0; i < table.n_buses; i++) /* at most 256: each bus is added once */

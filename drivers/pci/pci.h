@@ -2,8 +2,8 @@
  * PCI configuration by ports 0xCF8 and 0xCFC: the table of devices, BARs, capabilities, MSI-X.
  * Floor: drivers. All buses that the firmware has numbered are walked, through bridges.
  * Every word read from a device is taken as hostile: walks are bounded, offsets checked.
- * Threads: configuration accesses are two port accesses and not locked: start and driver
- * start only, on one processor. The table is read-only afterwards.
+ * Threads: configuration words any, not interrupts; a word that is changed belongs to the
+ * device's owner. pci_init one, at start; the table is read-only afterwards.
  * Source: SPEC BM-32, BM-33; PCI Local Bus 3.0 sections 6.1, 6.2.5, 6.7, 6.8.2. */
 #ifndef DRIVERS_PCI_PCI_H
 #define DRIVERS_PCI_PCI_H

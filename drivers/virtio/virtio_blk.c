@@ -297,14 +297,15 @@ static void publish(vblk_t *d)
 static uint32_t vblk_submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
 {
     vblk_t *d = vblk_of(blk);
-    uint64_t limit = dev_now_ns() + BLK_TIMEOUT_NS;
+    uint64_t now = dev_now_ns();
     uint32_t i;
 
     for (i = 0; i < n; i++) {
-        int rc = r[i]->op == OP_GET_ID ? BLK_OK : blk_check(blk, r[i]);
+        uint64_t deadline = r[i]->deadline_ns != 0 ? r[i]->deadline_ns : now + BLK_TIMEOUT_NS;
+        int rc = r[i]->op == OP_GET_ID ? BLK_OK : blk_check(blk, r[i], now);
 
         if (rc == BLK_OK && (r[i]->op != BLK_FLUSH || blk->can_flush)) {
-            rc = start(d, r[i], r[i]->deadline_ns != 0 ? r[i]->deadline_ns : limit, false);
+            rc = start(d, r[i], deadline, false);
             if (rc == 0)
                 break;
         }

@@ -34,10 +34,12 @@ static bool whole_blocks(const blk_dev_t *d, const blk_req_t *r)
     return unit <= 1 || (r->sector % unit == 0 && r->n_sectors % unit == 0);
 }
 
-int blk_check(const blk_dev_t *d, const blk_req_t *r)
+int blk_check(const blk_dev_t *d, const blk_req_t *r, uint64_t now_ns)
 {
     if (gmk_load_acq(&d->broken, GMK_DEV) != 0) /* set by whoever drives it */
         return BLK_E_BROKEN;
+    if (r->deadline_ns != 0 && r->deadline_ns <= now_ns) /* not a device's fault: no reset */
+        return BLK_E_TIMEOUT;
     if (r->op == BLK_FLUSH)
         return r->n_sectors == 0 ? BLK_OK : BLK_E_INVALID;
     if (r->op > BLK_FLUSH || r->buf == NULL || (uintptr_t)r->buf % BLK_BUF_ALIGN != 0 ||

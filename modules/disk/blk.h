@@ -126,9 +126,10 @@ void blk_setup(blk_dev_t *d, const blk_ops_t *ops);
 /* For drivers and models: counts an interrupt and wakes the owner. threads: interrupts too. */
 void blk_irq(blk_dev_t *d);
 
-/* For drivers and models: whether d may carry r out. returns: BLK_OK, or the status to end
- * it with: BLK_E_INVALID, BLK_E_RANGE, BLK_E_READ_ONLY, BLK_E_BROKEN. */
-int blk_check(const blk_dev_t *d, const blk_req_t *r);
+/* For drivers and models: whether d may carry r out at now_ns, the driver's time. returns:
+ * BLK_OK, or the status to end it with: BLK_E_INVALID, BLK_E_RANGE, BLK_E_READ_ONLY,
+ * BLK_E_BROKEN, BLK_E_TIMEOUT: it is late already. */
+int blk_check(const blk_dev_t *d, const blk_req_t *r, uint64_t now_ns);
 
 /* For drivers and models: takes r into the books; counts its status and calls its done. */
 void blk_begin(blk_dev_t *d, blk_req_t *r);

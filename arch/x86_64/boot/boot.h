@@ -6,16 +6,7 @@
 
 #include "arch/x86_64/cpu/cpu.h"
 
-#define BOOT_MAX_RANGES 128u
 #define BOOT_COMMAND_BYTES 256u
-
-/* Types of memory as the protocol numbers them. */
-enum { BOOT_USABLE, BOOT_RESERVED, BOOT_ACPI, BOOT_NVS, BOOT_BAD, BOOT_LOADER, BOOT_KERNEL };
-
-typedef struct boot_range {
-    uint64_t base, bytes;
-    uint64_t type;
-} boot_range_t;
 
 typedef struct boot_info {
     uint64_t hhdm;                     /* physical address 0 is at this virtual one */
@@ -23,11 +14,10 @@ typedef struct boot_info {
     uint64_t rsdp;                     /* physical; 0: none */
     const uint8_t *file;               /* the image's file, for its symbols; null: none */
     uint64_t file_bytes;
-    uint32_t n_ranges;
-    boot_range_t ranges[BOOT_MAX_RANGES]; /* by base */
     uint32_t n_cpus;
     uint32_t apic_id[X86_MAX_CPUS];   /* the BSP's first; no order of numbers */
     void *cpu[X86_MAX_CPUS];          /* the loader's record of each; null for the BSP */
+    void *rest;                       /* more than that, chained by extra_argument */
     char command[BOOT_COMMAND_BYTES]; /* command line */
     char loader[64];                  /* its name and version */
 } boot_info_t;

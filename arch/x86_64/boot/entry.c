@@ -131,8 +131,13 @@ static void copy_processors(void)
     for (uint64_t i = 0; i < smp->cpu_count; i++) {
         limine_smp_info_t *cpu = smp->cpus[i];
 
-        if (cpu->lapic_id == smp->bsp_lapic_id || n == X86_MAX_CPUS)
+        if (cpu->lapic_id == smp->bsp_lapic_id)
             continue;
+        if (n == X86_MAX_CPUS) {
+            cpu->extra_argument = (uintptr_t)boot_info.rest;
+            boot_info.rest = cpu;
+            continue;
+        }
         boot_info.apic_id[n] = cpu->lapic_id;
         boot_info.cpu[n++] = cpu;
     }
@@ -237,8 +242,10 @@ void boot_main(void)
     start_clock();
     vmm_init();
     x86_threads_init((uintptr_t)boot_stack, sizeof(boot_stack));
-    smp_start();
-    kprintf("boot: %lu KiB of the loader's memory taken over\n", pmm_reclaim() * 4);
+    if (smp_start())
+        kprintf("boot: %lu KiB of the loader's memory taken over\n", pmm_reclaim() * 4);
+    else
+        kprintf("boot: the loader's memory stays as it is: a CPU may still run in it\n");
     x86_sti();
     if (x86_thread_start(&first, 0, main_thread, NULL) != 0)
         PANIC("no memory for the first thread: give the machine more");

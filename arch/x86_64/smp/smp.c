@@ -31,11 +31,13 @@ typedef struct start {
 } start_t;
 
 void smp_entry(limine_smp_info_t *info); /* smp_entry.S */
+void smp_stay(limine_smp_info_t *info);
 GMK_NORETURN void smp_ap_main(start_t *s);
 
 static start_t starts[X86_MAX_CPUS];
 static gmk_a32_t arrived; /* how many have come; CLOSED: no more may */
-static uint32_t n_present = 1;
+static uint32_t n_present = 1, n_launched, n_sent_away;
+gmk_a32_t smp_n_stay; /* how many stand in smp_stay */
 static void (*ap_entry)(void *);
 static void *ap_arg;
 
@@ -72,20 +74,34 @@ void smp_ap_main(start_t *s)
     x86_idle();
 }
 
+static void go(limine_smp_info_t *info, void (*to)(limine_smp_info_t *), uint64_t argument)
+{
+    info->extra_argument = argument;
+    gmk_store_rel((gmk_a64_t *)(void *)&info->goto_address, (uintptr_t)to,
+                  GMK_DEV); /* sync: x86.goto */
+}
+
+/* It must not stay in the loader's memory. */
+static void send_away(limine_smp_info_t *info)
+{
+    go(info, smp_stay, paging_root());
+    n_sent_away++;
+}
+
 static bool launch(uint32_t i)
 {
     limine_smp_info_t *info = boot_info.cpu[i];
     start_t *s = &starts[i];
     uint8_t *stack = vmm_area_alloc(AP_STACK_BYTES, 0, VMM_GUARD | VMM_POPULATE);
 
-    if (stack == NULL)
+    if (stack == NULL) {
+        send_away(info);
         return false;
+    }
     s->cr3 = paging_root();
     s->stack_top = (uintptr_t)stack + AP_STACK_BYTES;
     s->apic_id = boot_info.apic_id[i];
-    info->extra_argument = (uintptr_t)s;
-    gmk_store_rel((gmk_a64_t *)(void *)&info->goto_address, (uintptr_t)smp_entry,
-                  GMK_DEV); /* sync: x86.goto */
+    go(info, smp_entry, (uintptr_t)s);
     return true;
 }
 
@@ -94,19 +110,27 @@ static bool is_online(uint32_t i)
     return gmk_load_acq(&x86_cpus[i].online, GMK_DEV) != 0; /* sync: x86.online */
 }
 
+/* returns: how many have come, and no more may. */
+static uint32_t close_list(void)
+{
+    uint64_t end = clock_now_ns() + AP_PATIENCE_NS;
+
+    while (gmk_load_acq(&arrived, GMK_DEV) != n_launched && /* sync: x86.arrived */
+           clock_now_ns() < end)
+        x86_spin();
+    return gmk_or_ar(&arrived, CLOSED, GMK_DEV); /* sync: x86.arrived */
+}
+
 uint32_t smp_start_aps(void (*entry)(void *), void *arg)
 {
-    uint32_t n = 0;
     uint64_t end;
+    uint32_t n;
 
     ap_entry = entry;
     ap_arg = arg;
     for (uint32_t i = 1; i < n_present; i++)
-        n += launch(i);
-    end = clock_now_ns() + AP_PATIENCE_NS;
-    while (gmk_load_acq(&arrived, GMK_DEV) != n && clock_now_ns() < end) /* sync: x86.arrived */
-        x86_spin();
-    n = gmk_or_ar(&arrived, CLOSED, GMK_DEV); /* sync: x86.arrived */
+        n_launched += launch(i);
+    n = close_list();
     end = clock_now_ns() + AP_PATIENCE_NS;
     for (uint32_t i = 1; i <= n; i++)
         while (!is_online(i)) {
@@ -121,9 +145,33 @@ uint32_t smp_start_aps(void (*entry)(void *), void *arg)
     return 1 + n;
 }
 
+static void send_rest_away(void)
+{
+    limine_smp_info_t *info = boot_info.rest;
+
+    while (info != NULL) {
+        limine_smp_info_t *next = (void *)(uintptr_t)info->extra_argument;
+
+        send_away(info);
+        info = next;
+    }
+}
+
+/* returns: whether no processor is in the loader's memory any more. */
+static bool all_have_left(uint32_t n_started)
+{
+    uint64_t end = clock_now_ns() + AP_PATIENCE_NS;
+
+    while (gmk_load_acq(&smp_n_stay, GMK_DEV) != n_sent_away && /* sync: x86.stay */
+           clock_now_ns() < end)
+        x86_spin();
+    return gmk_load_acq(&smp_n_stay, GMK_DEV) == n_sent_away && /* sync: x86.stay */
+           n_started == 1 + n_launched;
+}
+
 static void nothing(void *arg) { (void)arg; }
 
-void smp_start(void)
+bool smp_start(void)
 {
     uint64_t t0 = clock_now_ns();
     uint32_t present;
@@ -132,7 +180,9 @@ void smp_start(void)
     gmk_store_rel(&x86_cpus[0].online, 1, GMK_DEV); /* sync: x86.online */
     present = smp_init(NULL);
     vmm_set_cpu_count(present);
+    send_rest_away();
     x86_n_cpus = smp_start_aps(nothing, NULL);
     kprintf("boot: smp: %u of %u CPUs run (%lu us)\n", x86_n_cpus, present,
             (clock_now_ns() - t0) / 1000);
+    return all_have_left(x86_n_cpus);
 }

@@ -8,8 +8,10 @@
 #include "arch/x86_64/cpu/cpu.h"
 
 /* Starts every processor of boot_info and says what became of it. Each is then online, its
- * idle thread running. pre: vmm_init, x86_threads_init. threads: BSP. */
-void smp_start(void);
+ * idle thread running. Those that it has no place for stand still, in the kernel's memory.
+ * pre: vmm_init, x86_threads_init. threads: BSP. returns: false if one may still run in the
+ * loader's memory, which then must not be taken. */
+GMK_NODISCARD bool smp_start(void);
 
 /* The seed's calls, of which smp_start is made. response is the loader's list; smp_init
  * returns how many processors there are; smp_start_aps has each run entry(arg) on a stack of
