@@ -56,6 +56,7 @@ help:
 	@echo 'install        PREFIX=/usr/local DESTDIR='
 	@echo 'iso            build/ggmk.iso for BIOS and UEFI, ISO_CMDLINE=; by Limine from LIMINE_DIR='
 	@echo 'shim-check     the loader shim by every way in, and each fault of what it is given'
+	@echo 'image-check    the kernel image: one list of core objects in both builds, its file, make run'
 	@echo 'clean'
 
 clean:

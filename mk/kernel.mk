@@ -46,7 +46,12 @@ kernel: $(K)/gmk_kernel.elf $(K)/gmk_shim.elf
 	@ln -sfn $(patsubst build/%,%,$(K))/gmk_kernel.elf build/gmk_kernel.elf
 	@ln -sfn $(patsubst build/%,%,$(K))/gmk_shim.elf build/gmk_shim.elf
 
-.PHONY: kernel
+# What came of it: the objects that both builds have, the image, the words of make run.
+image-check: $(K)/gmk_kernel.elf $(K)/libgmk_cpu.a $(B)/linux/libgmk_cpu.a
+	@sh test/image.sh $^ '$(notdir $(call KOBJ,$(CORE_SRCS) $(SDK_SRCS)))' \
+	  '$(patsubst %.c,%.o,$(notdir $(HAL_linux_SRCS)))' '$(KCFLAGS)'
+
+.PHONY: kernel image-check
 
 # Hosted programs with a main of their own, in the kernel: test/kernel has the libc they need.
 $(K)/test/soak_mixed.o $(K)/test/kernel/program.o: INCLUDES_$(KPORT) := -Itest/kernel/libc $(INCLUDES_$(KPORT))

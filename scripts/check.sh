@@ -24,8 +24,8 @@ logs=build/check
 passed=0 failed=0 skipped=0 table='' bad=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
-requirements runners headers install docs pipeline kernel kernel-test boots shim job monitor gdb'
-requirements runners headers install docs pipeline kernel kernel-test faults boots shim'
+requirements runners headers install docs pipeline kernel kernel-test faults boots shim job
+monitor gdb'
 several='requirements runners'
 
 sh mk/positive.sh "CHECK_JOBS=$jobs" "CHECK_LIMIT=$limit" "SEEDS=$seeds" \
@@ -70,7 +70,7 @@ section() {
     install) run_make install-check ;;
     docs) run_make docs-check ;;
     pipeline) run_make pipeline-check ;;
-    kernel) built run_make kernel iso ;;
+    kernel) run_make kernel iso image-check ;;
     kernel-test) run_make test-qemu ;;
     monitor) run_make test-monitor ;;
     gdb) run_make test-gdb ;;

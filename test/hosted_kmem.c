@@ -90,6 +90,7 @@ static bool moves_right(size_t to, size_t from, size_t n)
     return true;
 }
 
+/* BM-29. */
 GMK_TEST(memops_memmove_any_overlap)
 {
     static const uint8_t n[] = {0, 1, 7, 8, 9, 63, 64, 65, 130};
@@ -101,6 +102,7 @@ GMK_TEST(memops_memmove_any_overlap)
     gmk_test_assert(moves_right(0, 130, 130) && moves_right(130, 0, 130));
 }
 
+/* BM-29. */
 GMK_TEST(memops_set_copy_compare_touch_nothing_else)
 {
     uint8_t a[TEXT], b[TEXT];
@@ -119,6 +121,7 @@ GMK_TEST(memops_set_copy_compare_touch_nothing_else)
     }
 }
 
+/* BM-29. */
 GMK_TEST(memops_strings_stop_at_the_end)
 {
     char to[8] = "xxxxxxx";
@@ -422,9 +425,8 @@ GMK_TEST(kmem_slab_refuses_what_is_no_object)
     gmk_test_assert(slab_take(s) == p);
 }
 
-/* Frames.
+/* BM-22: figures are of usable memory. Frames.
  * ------------------------------------------------------------------------------------------ */
-
 GMK_TEST(kmem_pmm_counts_usable_memory)
 {
     uint64_t usable = 0;
@@ -461,6 +463,7 @@ GMK_TEST(kmem_pmm_double_and_foreign_frees_are_refused)
     gmk_test_assert(pmm_audit());
 }
 
+/* BM-22. */
 GMK_TEST(kmem_pmm_runs_are_aligned_and_in_reach)
 {
     uint64_t a, b, size, n;
@@ -548,6 +551,7 @@ GMK_TEST(kmem_pmm_reclaims_once)
     gmk_test_assert(pmm_audit());
 }
 
+/* BM-23. */
 GMK_TEST(kmem_boot_alloc_ends_at_8_mib)
 {
     uint8_t *a, *b;
@@ -679,6 +683,7 @@ static bool put(uintptr_t virt, uint64_t v)
     return p != NULL;
 }
 
+/* BM-26. */
 GMK_TEST(kmem_area_is_zeroed_guarded_and_given_back)
 {
     uint64_t free_before, frames;
@@ -763,6 +768,7 @@ GMK_TEST(kmem_area_commit_is_strict)
     gmk_test_assert(pmm_audit());
 }
 
+/* BM-27. */
 GMK_TEST(kmem_heap_large_objects_by_pages)
 {
     uint64_t used, bad;
@@ -797,6 +803,7 @@ GMK_TEST(kmem_heap_large_objects_by_pages)
     gmk_test_assert(a != NULL && (kfree(a, 5000), true));
 }
 
+/* BM-27. */
 GMK_TEST(kmem_map_shows_physical_memory)
 {
     uint64_t phys;
@@ -828,7 +835,7 @@ static void forget_nothing(const tlb_range_t *ranges, uint32_t n)
     n_forgot += n;
 }
 
-/* BOOT.md section 4: two shootdowns wait for each other with interrupts off. */
+/* BM-28; BOOT.md section 4: two shootdowns wait for each other with interrupts off. */
 GMK_TEST(kmem_shoot_two_initiators_serve_each_other)
 {
     tlb_range_t r[2] = {{0x1000, 1}, {0x2000, 1}};
@@ -1060,7 +1067,8 @@ GMK_TEST(kmem_frames_wait_for_the_acknowledgement)
     wait_for(&held_state, 1);
     frames = pmm_free_count();
     GMK_REQUIRE(gmk_hal_thread_create(&freeing, freeing_cpu, NULL) == 0);
-    while ((*ptable_walk(root, held_area, NULL) & PTE_P) != 0 || tlb_count() == 0)
+    while ((gmk_load_acq(ptable_walk(root, held_area, NULL), GMK_DEV) & PTE_P) != 0 ||
+           tlb_count() == 0) /* sync: x86_pte.table */
         gmk_hal_relax();
     gmk_test_assert_eq(pmm_free_count(), frames); /* unmapped, not acknowledged */
     gmk_test_assert_eq(touch(held_area) == NULL, 1);

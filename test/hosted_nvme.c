@@ -85,6 +85,7 @@ GMK_TEST(nvme_start_reads_what_the_controller_says)
     finish();
 }
 
+/* STD-24. */
 GMK_TEST(nvme_random_work_matches_its_shadow_for_every_shape)
 {
     static const uint32_t mqes[] = {1, 2, 7, 255, 256, 1023, 2047, 65535};

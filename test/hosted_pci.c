@@ -40,6 +40,7 @@ GMK_TEST(pci_empty_machine_has_no_devices)
     gmk_test_assert(pci_find_device(0xffff, 0xffff) == NULL);
 }
 
+/* BM-32: multi-function devices, lookup by vendor and device. */
 GMK_TEST(pci_functions_of_one_device_need_the_multi_function_bit)
 {
     mp_func_t *f;
@@ -75,6 +76,7 @@ GMK_TEST(pci_bridges_are_walked_through_and_loops_end)
     kept_the_rules();
 }
 
+/* BM-32: a table of 32. */
 GMK_TEST(pci_devices_beyond_the_table_are_counted)
 {
     mp_reset();
@@ -92,6 +94,7 @@ GMK_TEST(pci_devices_beyond_the_table_are_counted)
     gmk_test_assert(pci_get_device(PCI_MAX_DEVICES) == NULL);
 }
 
+/* BM-32, BM-33. */
 GMK_TEST(pci_bars_have_kind_base_and_size)
 {
     const pci_device_t *d;
@@ -148,6 +151,7 @@ GMK_TEST(pci_map_bar_stays_inside_it)
     gmk_test_assert(pci_map_bar(d, 6, 0, 4) == NULL);
 }
 
+/* BM-33. */
 GMK_TEST(pci_words_are_read_and_written_by_parts)
 {
     const pci_device_t *d;

@@ -56,7 +56,8 @@ static void *same_rate(void *arg)
     return NULL;
 }
 
-/* BOOT.md section 4: measured once, on the BSP, and shared; PIT and HPET tell the same. */
+/* BM-20, HAL-8; BOOT.md section 4: measured once, on the BSP, and shared; PIT and HPET tell the
+ * same. */
 GMK_TEST(kernel_clock_was_measured_once_and_both_references_agree)
 {
     clock_report_t r;

@@ -199,6 +199,7 @@ static void random_work(uint32_t n, uint32_t most, bool writes, bool asleep)
     }
 }
 
+/* BM-36, HAL-8: QEMU's own devices. */
 GMK_TEST(kernel_disk_reads_are_right_asleep_and_polled)
 {
     uint32_t n = disks(false);
@@ -222,6 +223,7 @@ GMK_TEST(kernel_disk_reads_are_right_asleep_and_polled)
     }
 }
 
+/* ACC-24. */
 GMK_TEST(kernel_disk_random_work_matches_shadow)
 {
     uint32_t n = disks(true);
@@ -237,6 +239,7 @@ GMK_TEST(kernel_disk_random_work_matches_shadow)
     }
 }
 
+/* BM-37. */
 GMK_TEST(kernel_disk_edges_are_refused)
 {
     uint32_t n = disks(false);

@@ -93,11 +93,12 @@ static void ring(void *arg)
     word_add(&n_rings, 1);
 }
 
-/* Stands at the very end of the stack, interrupts on: the next one finds no room for its
- * frame. */
+/* Stands at the very end of the stack and turns interrupts on: the one that waits finds no room
+ * for its frame. */
 static void stand_at_the_end(void *end)
 {
-    __asm__ volatile("movq %0, %%rsp\n"
+    __asm__ volatile("movq %0, %%rsp\n\t"
+                     "sti\n"
                      "1: pause\n\t"
                      "jmp 1b"
                      :
@@ -113,6 +114,7 @@ static void *end_of_stack_with(void *arg)
     uint32_t before = word_get(&n_rings);
     uint64_t timer = x86_cpu_self()->n_timer;
 
+    x86_cli(); /* until it stands there: it must not come before */
     if (arg != NULL)
         lapic_send_ipi(x86_cpu_self()->apic_id, (uint8_t)(uintptr_t)arg);
     else

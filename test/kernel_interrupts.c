@@ -179,6 +179,7 @@ static void *shutdown(void *arg)
     return NULL;
 }
 
+/* BM-17. */
 GMK_TEST(kernel_interrupts_the_shutdown_timer_clears_its_flag_or_is_forgotten)
 {
     x86_thread_t *t;

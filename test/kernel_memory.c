@@ -101,6 +101,7 @@ GMK_TEST(memory_no_page_is_both_writable_and_executable)
     gmk_test_assert_eq(t.executable, (uintptr_t)__text_end - (uintptr_t)__text_start);
 }
 
+/* BM-24, BM-25. */
 GMK_TEST(memory_paging_maps_single_pages)
 {
     uintptr_t at = MEM_AREA_BASE + MEM_AREA_BYTES - 2 * MEM_PAGE; /* the far end: unused */
@@ -125,6 +126,7 @@ GMK_TEST(memory_paging_maps_single_pages)
     gmk_test_assert_eq(pmm_free_pages(phys, 1), 0);
 }
 
+/* BM-24. */
 GMK_TEST(memory_devices_are_uncached_and_ram_is_none)
 {
     volatile uint32_t *lapic = map_mmio(0xfee00000, 0x400);
@@ -154,6 +156,7 @@ GMK_TEST(memory_firmware_tables_are_read_only)
     gmk_hal_guard_close();
 }
 
+/* BM-22, BM-23. */
 GMK_TEST(memory_frames_for_devices_are_contiguous)
 {
     uint64_t n = pmm_free_count();
@@ -174,7 +177,7 @@ GMK_TEST(memory_frames_for_devices_are_contiguous)
 
 static bool is_present(const void *p) { return paging_phys(p) != 0; }
 
-/* ACC-25, and out of it the cost of a fault, printed for a person. */
+/* BM-26, BM-27, HAL-8; ACC-25, and out of it the cost of a fault, printed for a person. */
 GMK_TEST(memory_first_touch_of_a_heap_page_maps_it)
 {
     enum { BYTES = 256 * 4096 };
@@ -416,6 +419,7 @@ static void *shoot_at_once(void *arg)
     return NULL;
 }
 
+/* BM-28, HAL-8; */
 GMK_TEST(memory_shootdowns_of_all_processors_at_once_end)
 {
     uint64_t n = tlb_count();
@@ -444,7 +448,7 @@ GMK_TEST(memory_shootdown_is_answered_by_who_waits_for_a_lock)
     gmk_test_assert(on_all(shoot_under_lock));
 }
 
-/* Idle processors answer as well: they are woken. */
+/* BM-19, BM-28. Idle processors answer as well: they are woken. */
 GMK_TEST(memory_shootdown_reaches_idle_processors)
 {
     uint64_t before[X86_MAX_CPUS];
@@ -494,6 +498,7 @@ static void *look_at_shown(void *arg)
     return NULL;
 }
 
+/* BM-28, ACC-25. */
 GMK_TEST(memory_no_processor_sees_an_old_mapping)
 {
     frames[0] = pmm_alloc_pages(1);

@@ -101,8 +101,8 @@ static void bounce_with(uint32_t cpu, uint32_t rounds, uint64_t timeout_ns)
     gmk_test_assert_eq(word_get(&p.turn), 2 * rounds);
 }
 
-/* HAL-7: nobody's timeout would save a wake-up that was lost. To every processor, which halts
- * between two, and to a thread of the same one. */
+/* HAL-2, BM-19; HAL-7: nobody's timeout would save a wake-up that was lost. To every processor,
+ * which halts between two, and to a thread of the same one. */
 GMK_TEST(kernel_threads_no_wake_up_is_lost_between_processors_that_halt)
 {
     uint32_t rounds = (uint32_t)gmk_test_scale(2000, 300);

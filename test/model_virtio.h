@@ -54,6 +54,8 @@ typedef struct mv {
 
     mp_func_t *func;
     uint8_t status, generation;
+    uint8_t written[8]; /* the first values that the status was set to */
+    uint32_t n_written;
     uint32_t feature_select, guest_select;
     uint64_t features;
     mv_ring_t q;
@@ -386,6 +388,8 @@ static inline void mv_stop(mv_t *m)
 
 static inline void mv_set_status(mv_t *m, uint8_t v)
 {
+    if (m->n_written < sizeof(m->written))
+        m->written[m->n_written++] = v;
     if (v == 0) {
         mv_stop(m);
         m->status = m->no_reset ? 0x40 : 0;

@@ -15,6 +15,8 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -48,12 +50,22 @@ class Case:
         self.limit = more.pop('limit', 40)
         self.machine = more.pop('machine', [])   # words for QEMU itself
         self.skip = more.pop('skip', None)       # (pattern, reason)
+        self.iso = more.pop('iso', False)        # from a CD image that scripts/iso.sh makes
         assert not more, more
 
     def boot(self, images, folder):
-        words = [sys.executable, RUNNER, '--kernel', images.shim, '--cpus', str(self.cpus),
-                 '--limit', str(self.limit), '--append', self.append] + self.args
-        if self.module is None:
+        words = [sys.executable, RUNNER, '--cpus', str(self.cpus), '--limit', str(self.limit)]
+        if self.iso:
+            path = os.path.join(folder, 'iso')
+            subprocess.run(['sh', 'scripts/iso.sh', path, os.path.abspath(images.kernel),
+                            os.path.abspath(images.shim), self.append], cwd=ROOT, check=True,
+                           stdout=subprocess.DEVNULL, env={**os.environ, 'LIMINE_DIR': ''})
+            words += ['--iso', path] + self.args
+        else:
+            words += ['--kernel', images.shim, '--append', self.append] + self.args
+        if self.iso:
+            pass
+        elif self.module is None:
             words += ['--initrd', images.kernel]
         elif self.module != '':
             path = os.path.join(folder, 'module')
@@ -97,6 +109,9 @@ class Case:
 
     def run(self, images):
         """(verdict, reason, status)"""
+        for tool in ('grub-mkrescue', 'mformat', 'xorriso') if self.iso else ():
+            if not shutil.which(tool):
+                return 'SKIP', f'{tool} is not installed: scripts/setup.sh', None
         with tempfile.TemporaryDirectory(prefix='ggmk-faults-') as folder:
             status = self.boot(images, folder)
             if status == MISSING:
@@ -115,6 +130,7 @@ def digest(path):
 # Faults. ---------------------------------------------------------------------------------
 
 def panic(headline, function, **more):
+    # BM-12, ACC-27, HAL-8: file, line and message, then nothing but a machine that stands still.
     """A dump: the headline once, the calls with that function, the end."""
     wants = more.pop('before', []) + [rf'^PANIC on CPU \d+{headline}']
     wants += more.pop('registers', [])
@@ -125,6 +141,7 @@ def panic(headline, function, **more):
 
 
 def fault(headline, function, cr2=None, **more):
+    # BM-13: vector, error code, registers.
     """A dump of a processor's fault, with its registers."""
     registers = REGISTERS[:1] + ([rf'^  cr2 {cr2} cr3'] if cr2 else []) + REGISTERS[1:]
     return panic(': ' + headline, function, registers=registers, **more)
@@ -136,6 +153,7 @@ def goes_on(*wants, **more):
 
 
 def whole_lines(text):
+    # BM-10, ACC-27: threads and interrupts of all processors print at once.
     """Every line that a processor or an interrupt of it printed is whole, and all are there."""
     seen, promised = {}, {}
     for line in text[text.find('\nfault: lines'):].split('\n')[2:]:
@@ -299,6 +317,7 @@ def shim_cases():
 
 
 def machine_cases():
+    # BM-1, BM-8: every CPU that there is runs, 1 to 32 of them.
     for n in (1, 2, 3, 4, 8, 32):
         yield good(f'machine_{n}_cpus', cpus=n)
     # What stayed in the loader's code would run what overwrites it, and reset the machine.
@@ -327,6 +346,7 @@ def machine_cases():
 
 
 def disk_cases():
+    # ACC-24, BM-37: without a disk, with odd ones, written and read back.
     yield good('disk_missing', wants=[r'^smoke: no disk: the tests of the disk are left out'])
     for name, size, sectors in (('odd', 1048001, 2047), ('tiny', 700, 2), ('plain', 1048576, 2048)):
         yield good(f'disk_{name}_size', disk=(size, ''), lacks=['gives_back'],
@@ -340,6 +360,70 @@ def disk_cases():
     yield Case('disk_read_only_refuses_writes', FAIL,
                [r'\[PASS\] smoke_disk_is_read', r'\[FAIL\] smoke_disk_gives_back', r'1 failed'],
                disk=(1048576, ',readonly'), append=TEST + ' destructive', lacks=['PANIC'])
+
+
+# What the kernel asks of its loader, and the way it comes up. --------------------------------
+
+# The last two words of a request's name, and what the panic calls its answer (BM-4). Without
+# them the shim does not know the request, and answers nothing.
+ANSWERS = {'loader': (0xf55038d8e2a1202f, 0x279426fcf5f59740, 'name of itself'),
+           'direct_map': (0x48dcf1cb8ad2b852, 0x63984e959a98244b, 'direct map'),
+           'memory_map': (0x67cf3d9d378a806f, 0xe304acdfc50c3c62, 'memory map'),
+           'processors': (0x95a67b819a1b857e, 0xa0b61b723b6a73e0, 'list of processors'),
+           'address': (0x71ba76863cc55f63, 0xb2644a48c516a487, 'kernel address')}
+
+# BM-2, ACC-23: each step has its line, in the order of the steps; then kmain and the job. The
+# disk is found (step 13) before a kernel boots on it (step 14), and its workers run (step 15).
+STEPS = [r'^GGMK \d+\.\d+\.\d+, bare metal x86_64$', r'^boot: loader .*, 4 CPUs',
+         r'^boot: memory: [1-9]\d* KiB usable, page tables of the kernel', r'^boot: lapic: ',
+         r'^boot: clock: TSC [1-9]', r'^boot: smp: 4 of 4 CPUs run',
+         r'^boot: [1-9]\d* KiB of the loader', r'^boot: virtio-blk: .*: ready$',
+         r'^boot: [1-9]\d* PCI devices, 1 driven$', r'^\[PASS\] smoke_kernel_boots \(4 workers\)',
+         r'^\[PASS\] smoke_echo_reaches_every_worker \(4 of 4 workers\)',
+         r'^\[PASS\] smoke_kernel_halts_balanced', PASSED]
+
+
+def unasked(words):
+    """The kernel's file with one request made unknown."""
+    def make(images):
+        data = read(images.kernel)
+        name = struct.pack('<QQ', *words)
+        assert data.count(name) == 1
+        return data.replace(name, bytes(16))
+    return make
+
+
+def silent_processors(images):
+    """The kernel's file with an entry of the other processors that only halts."""
+    data = bytearray(read(images.kernel))
+    names = subprocess.run(['nm', images.kernel], stdout=subprocess.PIPE, text=True, check=True)
+    at = int(re.search(r'^(\w+) T smp_entry$', names.stdout, re.M).group(1), 16)
+    phoff, n = struct.unpack_from('<Q', data, 32)[0], struct.unpack_from('<H', data, 56)[0]
+    for i in range(n):
+        kind, _, offset, virt, _, size = struct.unpack_from('<IIQQQQ', data, phoff + 56 * i)
+        if kind == 1 and virt <= at < virt + size:
+            data[offset + at - virt:offset + at - virt + 4] = b'\xfa\xf4\xeb\xfd'  # cli; hlt; jmp
+    return bytes(data)
+
+
+def boot_cases():
+    for name, (*words, text) in ANSWERS.items():
+        yield Case(f'answer_missing_{name}', PASS, [rf'^PANIC .*the loader gave no {text}: ', HALTED],
+                   module=unasked(words), append='', lacks=['boot: memory'],
+                   args=['--end', 'steps', '--expect', HALTED])
+    yield Case('boot_steps_in_order', PASS, STEPS, disk=(1048576, ''), lacks=['PANIC'])
+    # BM-30: a processor that never comes is waited for a second, named and left out; the rest run.
+    late = [rf'^smp: the CPU of APIC id {i} has not come within a second: it is left out'
+            for i in (1, 2, 3)]
+    yield Case('machine_silent_processors', PASS, late + [r'^boot: smp: 1 of 4 CPUs run', PASSED],
+               module=silent_processors, lacks=[r'^\[FAIL\]', 'PANIC'])
+
+
+def iso_cases():
+    # ACC-23, D1: what make iso makes boots the kernel, by either firmware.
+    for machine, firmware in (('pc', 'bios'), ('q35', 'bios'), ('q35', 'uefi')):
+        yield good(f'iso_{firmware}_{machine}', iso=True, early=[r'^boot: loader GGMK shim'], limit=90,
+                   args=['--machine', machine, '--firmware', firmware])
 
 
 def mistakes():
@@ -358,7 +442,7 @@ def mistakes():
         ['it has hardly a row'] if len(rows) < 15 else [])
 
 
-MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases)
+MAKERS = (fault_cases, shim_cases, machine_cases, disk_cases, boot_cases, iso_cases)
 
 
 def main():

@@ -52,6 +52,7 @@ def hosted(pipeline, path):
 
 
 def booted(shim, kernel, disk, device, machine, cpus):
+    # BM-34, BM-36, STD-24: the text comes by each transport of virtio, and by NVMe.
     done = subprocess.run(QEMU + ['--kernel', shim, '--initrd', kernel, '--machine', machine,
                                   '--cpus', str(cpus), '--disk', f'{disk},device={device}',
                                   '--limit', '120', '--append',
@@ -61,6 +62,7 @@ def booted(shim, kernel, disk, device, machine, cpus):
 
 
 def check(name, want, status, out):
+    # BM-7, ACC-23: the smoke tests and the job say on the serial port how they ended.
     got = SAME.findall(out)
     ok = status == 0 and got == want and 'balanced' in out and 'all is well' in out
     print(f'[{"PASS" if ok else "FAIL"}] job_{name}')

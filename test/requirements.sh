@@ -23,11 +23,12 @@ verdict() {
 # tree NAME: a good tree of a list and three tests, to be spoilt by the case.
 tree() {
     t=$dir/$1
-    mkdir -p "$t/docs" "$t/test/mutants" "$t/tools"
+    mkdir -p "$t/docs" "$t/test/mutants" "$t/tools" "$t/arch/x86_64/jobs"
     {
         printf 'T-1\trecord\nT-2\tzero\nT-3\tseq\nT-4\tyields\nT-5\tinline\n'
         printf 'R-1\trings\nAL-1\tsplit\nEQ-1\tcore\nPR-1\twork\tprinciple: said in three words\n'
         printf 'HAL-9\tcheck\nPR-18\tgcc\nCH-2\tregistry\n'
+        printf 'BM-1\tboot\nBM-2\tsteps\nBM-3\techo\nSTD-24\tdisk\n'
     } >"$t/docs/requirements.tsv"
     cat >"$t/test/test_one.c" <<'C'
 /* Source: SPEC T-1 to T-5, V-3, GPL-2. */
@@ -49,6 +50,25 @@ C
     printf '/* EQ-1 */\n' >"$t/test/env.h"
     printf 'what: EQ-1\n---\n' >"$t/test/mutants/lost.mutant"
     printf '# PR-18\necho T-77\n' >"$t/test/install.sh"
+    cat >"$t/test/qemu_job.py" <<'PY'
+"""Not this: T-88 nor T-1."""
+CASES = [  # STD-24
+]
+def boots():
+    # BM-1: here.
+    return 'T-99'
+# BM-2: the list
+LIST = 1
+PY
+    cat >"$t/arch/x86_64/jobs/smoke.c" <<'C'
+/* Source: SPEC BM-3. */
+static void helper(void) { } /* BM-3 */
+/* BM-3. */
+static void echo(void)
+{
+    verdict("echo_comes_back", true);
+}
+C
     printf "    'platform': 'one text (HAL-9)',\nNOT = 'T-66'\n" >"$t/tools/lint.py"
 }
 
@@ -78,7 +98,7 @@ list() { echo "$dir/$1/docs/requirements.tsv"; }
 
 tree good
 out=$(run "$dir/good" --check) && [ "$out" = \
-    '12 requirements, 11 tested, 1 explained, 0 uncovered' ] && out=''
+    '16 requirements, 15 tested, 1 explained, 0 uncovered' ] && out=''
 verdict good "$out"
 row T-1 'test_one: one_first'
 row T-2 'test_one: one_first'
@@ -90,17 +110,27 @@ row CH-2 'storm'
 row EQ-1 'test/mutants/lost.mutant'
 row PR-1 'principle: said in three words'
 row PR-18 'install-check'
+row BM-1 'job-check: boots'
+row BM-2 'job-check'
+row STD-24 'job-check'
+row BM-3 'smoke: echo_comes_back'
 row HAL-9 'lint rule platform'
 
-full='12 requirements, 11 tested, 1 explained, 0 uncovered'
-gap='12 requirements, 10 tested, 1 explained, 1 uncovered'
+full='16 requirements, 15 tested, 1 explained, 0 uncovered'
+gap='16 requirements, 14 tested, 1 explained, 1 uncovered'
 tree uncovered
 printf 'SC-1\tqueue\n' >>"$(list uncovered)"
 refused uncovered 'SC-1 queue: no test names it' \
-    '13 requirements, 11 tested, 1 explained, 1 uncovered'
+    '17 requirements, 15 tested, 1 explained, 1 uncovered'
 tree head_only
 rm "$dir/head_only/test/mutants/lost.mutant"
 refused head_only 'EQ-1 core: no test names it' "$gap"
+tree python_head_only
+sed -i '/BM-1/d; s/nor T-1/nor BM-1/' "$dir/python_head_only/test/qemu_job.py"
+refused python_head_only 'BM-1 boot: no test names it' "$gap"
+tree smoke_helper_only
+sed -i '3s/BM-3/echo/' "$dir/smoke_helper_only/arch/x86_64/jobs/smoke.c"
+refused smoke_helper_only 'BM-3 echo: no test names it' "$gap"
 tree explained_and_tested
 sed -i 's/^T-1	record$/&	principle: but it is tested/' "$(list explained_and_tested)"
 refused explained_and_tested 'T-1 is explained, yet test_one: one_first names it' "$full"

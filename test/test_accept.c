@@ -56,16 +56,10 @@ static int act_replay_first(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
-#ifdef __SANITIZE_THREAD__ /* which takes 50 times as long */
-#define FULL_SIZE 100000u
-#else
-#define FULL_SIZE 1000000u
-#endif
-
 static void million(uint32_t n_workers)
 {
     gmk_chan_decl_t like = {.mode = LOSSLESS, .slots = SLOTS, .replay_slots = REPLAY};
-    uint64_t n = gmk_test_scale(FULL_SIZE, 3000);
+    uint64_t n = env_scale(1000000, 3000);
 
     GMK_REQUIRE(boot(3, n_workers, on_part, like));
     for (uint64_t i = 0; i < n; i++) {
@@ -117,7 +111,7 @@ GMK_TEST(accept_full_p2p_channel_takes_again_after_a_drain)
     uint64_t n = 0;
 
     GMK_REQUIRE(boot(1, 2, on_part, like));
-    for (uint32_t round = 0; round < gmk_test_scale(100, 5); round++) {
+    for (uint32_t round = 0; round < env_scale(100, 5); round++) {
         part_act(&part[0], 0, act_part_unsub);
         n = fill(n);
         gmk_test_assert_eq(env_live(&env), ROOM);
@@ -168,7 +162,7 @@ GMK_TEST(accept_full_fanout_channel_takes_again_after_a_drain)
         part_act(&part[i], i, act_part_unsub);
         part_act(&part[i], i, act_bind);
     }
-    for (uint32_t round = 0; round < gmk_test_scale(100, 5); round++) {
+    for (uint32_t round = 0; round < env_scale(100, 5); round++) {
         gmk_store_rel(&gate, 0, GMK_DEV); /* sync: test.kit */
         gmk_test_assert_eq(env_burst(&env, n, n + 1, true), 1);
         until_begun(n + 1); /* part 2 stays in it */
@@ -202,7 +196,7 @@ static int on_round(gmk_ctx_t *ctx)
  * one that looks for room while another finds it. */
 static void never_refused(uint32_t mode)
 {
-    uint64_t hops = gmk_test_scale(20000, 1000);
+    uint64_t hops = env_scale(20000, 1000);
     gmk_module_t *mods[] = {part_make(&part[0], &env, 0, on_round)};
 
     gmk_hal_memset(&env, 0, sizeof(env));
@@ -248,7 +242,7 @@ static int on_lazy(gmk_ctx_t *ctx)
 GMK_TEST(accept_fanout_payloads_are_freed_once_whoever_got_them)
 {
     gmk_chan_decl_t like = {.mode = GMK_CHAN_FANOUT, .slots = 16};
-    uint64_t n = gmk_test_scale(200000, 1000);
+    uint64_t n = env_scale(200000, 1000);
     uint64_t before;
 
     GMK_REQUIRE(boot(3, 2, on_lazy, like));

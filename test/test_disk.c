@@ -170,6 +170,7 @@ static void finish(void)
     gmk_test_assert_eq(gmk_load_acq(&dev.blk.owned, GMK_DEV), 0);
 }
 
+/* STD-24, CH-36. */
 GMK_TEST(disk_read_comes_back_with_its_data)
 {
     GMK_REQUIRE(begin());
@@ -333,6 +334,7 @@ GMK_TEST(disk_device_errors_are_statuses)
     finish();
 }
 
+/* BM-37. */
 GMK_TEST(disk_without_a_device_answers_that_there_is_none)
 {
     GMK_REQUIRE(begin_on(NULL, 0));

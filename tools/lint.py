@@ -46,7 +46,8 @@ BASE, VALUES, PRIM, PUBLIC, SRC = range(5)
 TIER2, SDK, MODULES, TOOLS, OUTSIDE = range(SRC + len(SRC_FLOORS), SRC + len(SRC_FLOORS) + 5)
 VALUE_HEADERS = ('task.h', 'error.h', 'config.h')  # F0, above base
 TIER2_HEADERS = ('ggmk/sdk.h', 'ggmk/test.h', 'gmk_sdk.h', 'gmk_test.h')  # above the kernel
-PORT_HEADERS = ('hal_types.h', 'atomic_port.h')  # found by include path
+PORT_HEADERS = {'hal_types.h': 'include/ggmk/hal.h',  # found by include path: who may include it
+                'atomic_port.h': 'include/ggmk/base/atomic.h'}
 TOP_RANKS = {'sdk': SDK, 'modules': MODULES, 'cli': TOOLS, 'tools': TOOLS, 'examples': TOOLS,
              'hal': OUTSIDE, 'arch': OUTSIDE, 'drivers': OUTSIDE, 'gpu': OUTSIDE,
              'bridge': OUTSIDE}
@@ -66,12 +67,19 @@ ATOMICS_DOC = 'docs/ATOMICS.md'
 ATOMICS_ROW = re.compile(r'^\|\s*`([^`]+)`\s*\|')
 
 RAW_ATOMIC = re.compile(r'\b(?:__atomic_\w+|__sync_\w+|_Atomic\b|stdatomic\.h)')
-CONDITIONAL = re.compile(r'\s*#\s*(?:el)?if(?:n?def)?\b')
-MACHINE = re.compile(r'\b(?:GMK_FREESTANDING|__STDC_HOSTED__|__linux(?:__)?|linux|__gnu_linux__'
+CONDITIONAL = re.compile(r'\s*#\s*(?:el)?if(?:n?def)?\b(.*)', re.S)
+MACHINE = re.compile(r'\b(?:GMK_FREESTANDING|GMK_SIM|__STDC_HOSTED__|__linux(?:__)?|linux|__gnu_linux__'
                      r'|_WIN(?:32|64)|__CYGWIN__|__MINGW\d+__|_MSC_VER|__unix(?:__)?|unix'
                      r'|__APPLE__|__MACH__|__ANDROID__|__(?:Free|Net|Open)BSD__|__sun)\b')
-TARGET = re.compile(r'\b(?:__x86_64__|__i386__|__aarch64__|__arm__|__riscv|__CUDACC__'
-                    r'|__CUDA_ARCH__|__cplusplus)\b')
+# All that a conditional of the core may ask: what is built in, a value's default (#ifndef NAME,
+# then #define NAME), a value's other name in config.h; and in ggmk/base the language.
+BUILT_IN = {'GMK_DEBUG', 'GMK_STRIP_TRACE'}
+LANGUAGE = {'__cplusplus', '__CUDACC__', '__CUDA_ARCH__'}
+VALUES_HEADER = 'include/ggmk/config.h'
+WORD = re.compile(r'[A-Za-z_]\w*')
+DEFAULT = re.compile(r'\s*#\s*ifndef\s+(\w+)\s*#\s*define\s+\1\b')
+ANY_INCLUDE = re.compile(r'\s*#\s*(?:include|import)')
+SPELLED_HASH = re.compile(r'%:|\?\?=')  # a # that the other rules would not see
 BANNED = re.compile(r'(?<![\w.])(?<!->)(?:(malloc|calloc|realloc|free|alloca|strcpy|strcat|sprintf'
                     r'|vsprintf|gets|strtok|rand|printf|exit|abort|memcpy|memset)\s*\('
                     r'|(thread_local|_Thread_local|__thread)\b)')
@@ -140,7 +148,7 @@ class Linter:
                 if s.top in ('src', 'include') and name not in FREESTANDING:
                     self.report(s.path, line, 'floors', f'includes the system header <{name}>',
                                 'call through ggmk/hal.h')
-            elif not (s.top == 'include' and name in PORT_HEADERS):
+            elif PORT_HEADERS.get(name) != s.path:
                 target = self.resolve(s, name)
                 if not may_include(s.path, rank, target):
                     self.report(s.path, line, 'floors', f'includes {target} from {folder(s.path)}',
@@ -244,18 +252,24 @@ class Linter:
                             'wait on a condition or on virtual time')
 
     def check_conditionals(self, s):
+        """The core is one text: no machine's name in its code, and no conditional but of a few."""
         if s.top not in ('src', 'include'):
             return
+        remedy = 'move the difference into the port (hal/) or ggmk/base'
+        seen = set()
         for begin, end in s.directives:
-            text = s.code[begin:end]
-            if not CONDITIONAL.match(text):
-                continue
-            m = MACHINE.search(text)
-            if not m and not s.path.startswith('include/ggmk/base/'):
-                m = TARGET.search(text)
-            if m:
-                self.report(s.path, s.line_of(begin), 'platform', f'tests {m.group()}',
-                            'move the difference into the port (hal/) or ggmk/base')
+            m = CONDITIONAL.match(s.code, begin, end)
+            odd = None
+            if m and not DEFAULT.match(s.code, begin):
+                odd = next((w for w in WORD.findall(m.group(1)) if not may_test(s.path, w)), None)
+            elif ANY_INCLUDE.match(s.code, begin, end) and not INCLUDE.match(s.text, begin, end):
+                odd = 'what an include names by a macro'
+            if odd:
+                seen.add(s.line_of(begin))
+                self.report(s.path, s.line_of(begin), 'platform', f'tests {odd}', remedy)
+        for m in list(MACHINE.finditer(s.code)) + list(SPELLED_HASH.finditer(s.code)):
+            if s.line_of(m.start()) not in seen:
+                self.report(s.path, s.line_of(m.start()), 'platform', f'has {m.group()}', remedy)
 
     # Text of any file.
 
@@ -328,6 +342,13 @@ def may_include(path, rank, target):
     if path.startswith(('arch/', 'drivers/', 'gpu/', 'bridge/')):
         return True
     return target_rank is not None and target_rank < rank
+
+
+def may_test(path, word):
+    """Whether a conditional of this file of the core may ask for this word."""
+    return (word == 'defined' or word in BUILT_IN
+            or word in LANGUAGE and path.startswith('include/ggmk/base/')
+            or path == VALUES_HEADER and word.startswith('GMK_') and not MACHINE.match(word))
 
 
 def sides_of(m):

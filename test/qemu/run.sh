@@ -210,6 +210,7 @@ else
         truncate -s 1M "$dir/disk.img"
         gives "real_disk_${disk##*/}" 0 'the guest gave the verdict 0' real --append 0 --disk "$disk"
     done
+    # BM-43.
     gives real_debug_waits 3 "gdb $dir/guest.elf -ex 'target remote 127.0.0.1:12345'" real --append 0 \
         --debug --port 12345 --symbols "$dir/guest.elf" --limit 1
     keys() { printf 'xyq' | real --append k --interactive --limit 20; }

@@ -238,6 +238,7 @@ def limine_image():
     the configuration says what BM-6 wants. Whether Limine boots it is not seen here."""
     if WORD not in 'iso_limine_layout':
         return
+    # BM-6, BM-42: the files that Limine's build with those options makes, found by LIMINE_DIR.
     folder = os.path.join(OUT, 'limine')
     os.makedirs(folder, exist_ok=True)
     for name in ('limine-bios.sys', 'limine-bios-cd.bin', 'BOOTX64.EFI', 'limine-uefi-cd.bin'):

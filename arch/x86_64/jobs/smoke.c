@@ -83,6 +83,7 @@ static uint32_t workers_that_ran(void)
     return n;
 }
 
+/* BM-7: a handler that answers, on every worker. */
 static void echo(void)
 {
     uint32_t n = gmk_hal_cpu_count(), ran;
@@ -103,7 +104,7 @@ static void echo(void)
     verdict("echo_reaches_every_worker", ok && ran == n, note);
 }
 
-/* ACC-28: all work begins at worker 0; the others get some. On one processor there is nobody
+/* ACC-28, BM-8: all work begins at worker 0; the others get some. On one processor there is nobody
  * to take it. The host may keep the others from running for as long as the work lasts, so it
  * is begun anew until they have had their chance. */
 static void stealing(void)
@@ -144,6 +145,7 @@ static void demand_paging(void)
     verdict("memory_is_paged_on_demand", ok, note);
 }
 
+/* BM-36, BM-37. */
 static void reading(blk_dev_t *d)
 {
     static GMK_ALIGNAS(64) uint8_t a[BLK_SECTOR], b[BLK_SECTOR];

@@ -17,7 +17,7 @@
 #define TURN_NS 500000u       /* of one thread while others of its processor wait */
 #define RELAX_GAP_NS 3000u    /* calls of x86_relax this close have nothing done between them */
 #define RELAX_AWAY_NS 500000u /* and this far apart: it worked long, or the host ran others */
-#define RELAX_PATIENCE_MIN_NS 100000u
+#define RELAX_PATIENCE_MIN_NS 400000u
 #define RELAX_PATIENCE_MAX_NS 2000000u
 #define RELAX_SLEEP_NS 50000u
 #define BUCKETS 64u
