@@ -52,6 +52,7 @@ run fuzz fuzz FUZZ_SECONDS="$((seconds < 300 ? seconds : 300))"
 run resident resident SECONDS="$seconds"
 run mixed mixed SECONDS="$mixed"
 run boots boots BOOTS="$boots"
+run memory-qemu test-qemu KTESTS=kernel_memory TEST_CPUS=4 TEST_WORDS=memory_seconds=60
 run mixed-qemu mixed-qemu SECONDS="$(((mixed + 1) / 2))"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

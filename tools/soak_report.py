@@ -14,7 +14,7 @@ import os
 import re
 import sys
 
-RUNS = ('sim', 'tsan', 'asan', 'fuzz', 'resident', 'mixed')
+RUNS = ('sim', 'tsan', 'asan', 'fuzz', 'resident', 'mixed', 'boots', 'mixed-qemu')
 CLOSING = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', re.M)
 FIGURES = re.compile(r'^(?:(?:storm|channel storm)(?:, sim)?: .*|emissions .*|drained .*'
                      r'|\[PASS\] fuzz_.*|resident: .*|mixed: .*)$', re.M)
