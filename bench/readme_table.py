@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the tables of bench/results/latest.json between the bench marks of README.md.
+"""Writes the tables of bench/results between their marks in README.md: latest.json between the
+bench marks, qemu-latest.json (make bench-qemu) between the bench-qemu marks.
 
-usage: bench/readme_table.py [--check]    --check changes nothing: 1 if it would"""
+usage: bench/readme_table.py [--check] [--readme FILE] [--results FOLDER]
+--check changes nothing: 1 if it would. Results of QEMU that are not there are said not to be."""
+import argparse
 import os
 import sys
 
@@ -13,7 +16,7 @@ from figures import BEST, LOW_IS_GOOD, OVER, SPREAD  # noqa: E402
 from report import num, target, verdict  # noqa: E402
 from store import load  # noqa: E402
 
-BEGIN, END = '<!-- bench:begin -->', '<!-- bench:end -->'
+MARK = '<!-- {}:{} -->'
 WORDS = {
     OVER: 'A ratio above 1 means that GGMK is ahead, for times too. '
           '[latest.txt](bench/results/latest.txt) has every peer.',
@@ -72,22 +75,73 @@ def table(d):
     return '\n'.join(out)
 
 
+def qemu_stamp(d):
+    m = d['machine']
+    return (f"{d['qemu']} (TCG), machine pc, 256 MB, on {m['cores']} host cores of an {m['cpu']}, "
+            f"{m['system']}; the other guest: {d['linux']}. {d['date']}, commit {d['commit']}, "
+            f"medians of {d['n']} rounds, both guests in turns. A target is reached when the "
+            'interval low .. high reaches it; of times the ratio is what ours costs over what '
+            "the other costs, else ours over the other's. `goal` is a figure to reach by itself.")
+
+
+def machine_words(r):
+    disk = f", {r['disk'].format('file')}" if r['disk'] else ''
+    cpus = f"{r['cpus']} virtual CPU{'s' if r['cpus'] != 1 else ''}"
+    return f"{r['machine']}: {cpus} on {r['host_cores']} host cores{disk}"
+
+
+def qemu_table(d):
+    if d is None:
+        return 'There are no results in this tree yet: `make bench-qemu` measures them.'
+    out = [qemu_stamp(d)]
+    last = None
+    for r in d['rows']:
+        if r['machine'] != last:
+            last = r['machine']
+            said = [f'Ours: {how}.' for how in d['how'].get(last, [])]
+            out += ['', ' '.join([machine_words(r) + '.'] + said), '',
+                    '| row | GGMK | against | figure | ratio | low .. high | target | verdict |',
+                    '|---' * 8 + '|']
+        ratio = '- | -'
+        if r['ratio'] is not None:
+            ratio = f"{num(r['ratio'])} | {num(r['low'])} .. {num(r['high'])}"
+        out.append(f"| {r['title']} | {num(r['ours'])} {r['unit']} | {r['best_peer'] or r['against']} | "
+                   f"{num(r['best_peer_figure'])} | {ratio} | {target(r)} | {verdict(r)} |")
+    failed = sorted({f for r in d['rows'] for f in r['failed']})
+    failed += [f'{who} was not measured: {why}' for who, why in sorted(d['missing'].items())]
+    if failed:
+        out += ['', 'Failed or missing: ' + '; '.join(failed) + '.']
+    return '\n'.join(out)
+
+
+def put(text, name, made):
+    """The text with what stands between the marks of that name replaced."""
+    begin, end = MARK.format(name, 'begin'), MARK.format(name, 'end')
+    head, rest = text.split(begin)
+    return head + begin + '\n' + made + '\n' + end + rest.split(end)[1]
+
+
 def main():
-    d = load(os.path.join(ROOT, 'bench/results/latest.json'))
-    if d is None or sys.argv[1:] not in ([], ['--check']):
-        sys.stderr.write(__doc__ if d else 'readme_table: no results yet\n')
+    ap = argparse.ArgumentParser(description=__doc__, allow_abbrev=False,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument('--check', action='store_true')
+    ap.add_argument('--readme', default=os.path.join(ROOT, 'README.md'))
+    ap.add_argument('--results', default=os.path.join(ROOT, 'bench', 'results'))
+    args = ap.parse_args()
+    d = load(os.path.join(args.results, 'latest.json'))
+    if d is None:
+        sys.stderr.write('readme_table: no results yet\n')
         return 2
-    path = os.path.join(ROOT, 'README.md')
-    with open(path, encoding='utf-8') as f:
+    with open(args.readme, encoding='utf-8') as f:
         text = f.read()
-    head, rest = text.split(BEGIN)
-    made = head + BEGIN + '\n' + table(d) + '\n' + END + rest.split(END)[1]
-    if '--check' in sys.argv:
+    made = put(text, 'bench', table(d))
+    made = put(made, 'bench-qemu', qemu_table(load(os.path.join(args.results, 'qemu-latest.json'))))
+    if args.check:
         if made != text:
-            print("README.md: the speed table is not that of bench/results/latest.json; "
+            print('README.md: the tables of speed are not those of bench/results; '
                   'run bench/readme_table.py')
         return made != text
-    with open(path, 'w', encoding='utf-8') as f:
+    with open(args.readme, 'w', encoding='utf-8') as f:
         f.write(made)
     return 0
 

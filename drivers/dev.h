@@ -47,11 +47,9 @@ volatile void *dev_map(uint64_t phys, size_t bytes);
 uint8_t dev_read8(const volatile void *at);
 uint16_t dev_read16(const volatile void *at);
 uint32_t dev_read32(const volatile void *at);
-uint64_t dev_read64(const volatile void *at);
 void dev_write8(volatile void *at, uint8_t v);
 void dev_write16(volatile void *at, uint16_t v);
 void dev_write32(volatile void *at, uint32_t v);
-void dev_write64(volatile void *at, uint64_t v);
 
 /* I/O ports: the same promises. */
 uint8_t dev_in8(uint16_t port);

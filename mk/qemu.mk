@@ -36,6 +36,8 @@ KTEST_HOSTED = $(patsubst %,$(B)/linux/test/%.o,$(filter $(TESTS_ALL),$(KTESTS))
 TEST_CPUS ?= 1,2,4
 # TEST_SCALE=full: loops of the size that they have on a machine that is not emulated.
 TEST_SCALE ?= small
+# More words of the command line: TEST_WORDS=memory_seconds=60, of kernel_memory's storms.
+TEST_WORDS ?=
 FAULT ?=
 
 # Whole boots: BOOTS= of the kernel on each number of CPUs, each of which must give a verdict.
@@ -44,6 +46,7 @@ BOOTS ?= 10
 ifneq ($(HAVE_QEMU),)
 test-qemu: $(KTEST_IMAGES) $(KTEST_HOSTED) $(SHIM)
 	@python3 tools/qemu_tests.py --shim $(SHIM) --cpus '$(TEST_CPUS)' --scale '$(TEST_SCALE)' \
+	  --words '$(TEST_WORDS)' \
 	  --hosted $(B)/linux/test $(KTEST_IMAGES)
 
 boots: $(K)/gmk_kernel.elf $(SHIM)

@@ -25,6 +25,7 @@ run() {
     begin=$(date +%s)
     make --no-print-directory "$@" >"$logs/$name.log" 2>&1
     status=$?
+    sed -i 's/\r$//' "$logs/$name.log" # the kernel's serial port ends lines so
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$name.log" | tail -n 1)
     [ -n "$line" ] || line='0 passed, 1 failed, 0 skipped'
     p=${line%% *}
@@ -41,7 +42,7 @@ run() {
     if [ "$f" -ne 0 ]; then
         tail -n 40 "$logs/$name.log"
     else
-        grep -E '^(sim|storm|channel|emissions|drained|resident|mixed|\[PASS\] fuzz)' "$logs/$name.log"
+        grep -E '^(sim|storm|channel|emissions|drained|resident|mixed|clock:|\[PASS\] fuzz)' "$logs/$name.log"
     fi
 }
 
@@ -52,6 +53,7 @@ run fuzz fuzz FUZZ_SECONDS="$((seconds < 300 ? seconds : 300))"
 run resident resident SECONDS="$seconds"
 run mixed mixed SECONDS="$mixed"
 run boots boots BOOTS="$boots"
+run memory-qemu test-qemu KTESTS=kernel_memory TEST_CPUS=4 TEST_WORDS=memory_seconds=60
 run mixed-qemu mixed-qemu SECONDS="$(((mixed + 1) / 2))"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -187,3 +187,23 @@ GMK_TEST(kernel_interrupts_the_shutdown_timer_clears_its_flag_or_is_forgotten)
     GMK_REQUIRE(x86_thread_start(&t, 0, shutdown, NULL) == 0);
     x86_thread_join(t);
 }
+
+/* BM-20: the timer can ring by itself; no earlier than it was told to. */
+GMK_TEST(kernel_interrupts_the_periodic_timer_rings_until_it_is_stopped)
+{
+    const volatile uint64_t *n = &x86_cpu_self()->n_timer;
+    uint64_t flags = x86_irq_save(), first = *n, began = clock_now_ns(), last;
+
+    lapic_timer_init(1000);
+    x86_irq_restore(flags);
+    while (*n < first + 6 && clock_now_ns() - began < WAIT_NS)
+        x86_pause();
+    last = clock_now_ns();
+    flags = x86_irq_save();
+    lapic_timer_arm(0);
+    x86_irq_restore(flags);
+    gmk_test_assert(*n >= first + 6);
+    gmk_test_assert(last - began >= 4000000); /* of 6 ms, however late the first was taken */
+    x86_sleep_ns(1000000);                    /* and it serves sleepers again */
+    gmk_test_assert(clock_now_ns() - last >= 1000000);
+}

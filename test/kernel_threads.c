@@ -133,6 +133,17 @@ GMK_TEST(kernel_threads_a_wake_before_the_wait_ends_it_at_once)
     gmk_hal_park_destroy(&p);
 }
 
+/* "Until the clock ends" is for ever, whatever the time is now: it is no place among sleepers. */
+GMK_TEST(kernel_threads_a_timeout_at_the_end_of_time_is_for_ever)
+{
+    for (uint64_t less = 0; less < 3; less++) {
+        uint64_t now = clock_now_ns();
+
+        bounce_with(x86_n_cpus - 1, 50, UINT64_MAX - less);
+        bounce_with(x86_n_cpus - 1, 50, UINT64_MAX - now - less);
+    }
+}
+
 /* From interrupts. */
 static gmk_hal_park_t rung;
 static gmk_a32_t n_rings;

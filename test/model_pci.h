@@ -337,11 +337,9 @@ static inline uint64_t mp_at(const volatile void *at, uint32_t bytes)
 uint8_t dev_read8(const volatile void *at) { return (uint8_t)mp_read(mp_at(at, 1), false, 1); }
 uint16_t dev_read16(const volatile void *at) { return (uint16_t)mp_read(mp_at(at, 2), false, 2); }
 uint32_t dev_read32(const volatile void *at) { return (uint32_t)mp_read(mp_at(at, 4), false, 4); }
-uint64_t dev_read64(const volatile void *at) { return mp_read(mp_at(at, 8), false, 8); }
 void dev_write8(volatile void *at, uint8_t v) { mp_write(mp_at(at, 1), false, v, 1); }
 void dev_write16(volatile void *at, uint16_t v) { mp_write(mp_at(at, 2), false, v, 2); }
 void dev_write32(volatile void *at, uint32_t v) { mp_write(mp_at(at, 4), false, v, 4); }
-void dev_write64(volatile void *at, uint64_t v) { mp_write(mp_at(at, 8), false, v, 8); }
 
 /* Time and interrupts. ---------------------------------------------------------------------- */
 

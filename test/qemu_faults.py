@@ -355,6 +355,11 @@ def disk_cases():
     yield good('disk_written_when_told_is_put_back', disk=(1048576, ''),
                append=TEST + ' destructive',
                wants=[r'\[PASS\] smoke_disk_gives_back_what_was_written'])
+    blocks = ['-global', 'virtio-blk-pci.logical_block_size=4096',
+              '-global', 'virtio-blk-pci.physical_block_size=4096']
+    yield good('disk_of_large_blocks', disk=(1048576, ''), append=TEST + ' destructive',
+               machine=blocks, wants=[r'\[PASS\] smoke_disk_is_read',
+                                      r'\[PASS\] smoke_disk_gives_back_what_was_written'])
     yield good('disk_read_only_is_read', disk=(1048576, ',readonly'),
                wants=[r'\[PASS\] smoke_disk_is_read'])
     yield Case('disk_read_only_refuses_writes', FAIL,

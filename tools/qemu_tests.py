@@ -71,7 +71,7 @@ class Run:
             words += ['--disk', f'{path},device={kind}']
         return words + ['--append',
                         f"run={self.args.run} exit=debug panic=exit scale={self.args.scale}"
-                        f"{' destructive' if self.destructive else ''}"]
+                        f"{' destructive' if self.destructive else ''} {self.args.words}".rstrip()]
 
     def execute(self):
         folder = tempfile.mkdtemp(prefix='ggmk-qemu-tests-')
@@ -122,6 +122,7 @@ def arguments():
     ap.add_argument('--memory', default='1G')
     ap.add_argument('--hosted', help='object files of the hosted test programs')
     ap.add_argument('--run', default='test')
+    ap.add_argument('--words', default='', help='more for the command line')
     ap.add_argument('--scale', choices=('small', 'full'), default='full')
     ap.add_argument('--no-sum', action='store_true')
     ap.add_argument('--times', type=int, default=1)

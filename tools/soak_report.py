@@ -14,10 +14,12 @@ import os
 import re
 import sys
 
-RUNS = ('sim', 'tsan', 'asan', 'fuzz', 'resident', 'mixed')
+RUNS = ('sim', 'tsan', 'asan', 'fuzz', 'resident', 'mixed', 'boots', 'memory-qemu',
+        'mixed-qemu')
 CLOSING = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', re.M)
 FIGURES = re.compile(r'^(?:(?:storm|channel storm)(?:, sim)?: .*|emissions .*|drained .*'
-                     r'|\[PASS\] fuzz_.*|resident: .*|mixed: .*)$', re.M)
+                     r'|\[PASS\] fuzz_.*|resident: .*|mixed: .*'
+                     r'|\d+ images, .*|clock: .*)$', re.M)
 BEGINS = re.compile(r': \d+ s from seed')  # says what will be, not what was
 
 

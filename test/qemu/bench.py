@@ -135,6 +135,38 @@ def both_sides(b):
     check('prompt_is_stamped', status == 0 and ours and rows[0]['met'] == (ours <= 200), text)
 
 
+MARKS = '<!-- bench:begin -->\n<!-- bench:end -->\n<!-- bench-qemu:begin -->\nold\n<!-- bench-qemu:end -->\nrest\n'
+
+
+def readme(b):
+    """The table of bench/readme_table.py: what was measured, on what, and what is missing."""
+    def made(*args):
+        return subprocess.run(
+            [sys.executable, os.path.join(ROOT, 'bench', 'readme_table.py'), '--readme',
+             b.path('README.md'), '--results', b.path('out'), *args],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).returncode
+
+    b.run('--machines', 'virtio-null,lat2,boot4')
+    shutil.copy(os.path.join(ROOT, 'bench', 'results', 'latest.json'), b.path('out'))
+    b.put('README.md', MARKS)
+    check('readme_check_sees_old_text', made('--check') == 1)
+    check('readme_is_written', made() == 0 and made('--check') == 0)
+    with open(b.path('README.md')) as f:
+        text = f.read().partition('<!-- bench-qemu:begin -->')[2]
+    lines = text.replace('unsure, disturbed: ', '').split('\n')  # the host may be busy
+    check('readme_rows', '| random 4 KiB reads, depth 1 | 40,000 IO/s | Linux, default, pread | 10,000 | '
+          '4 | 4 .. 4 | 2 | reached |' in lines and 'old' not in lines and 'rest' in lines, text)
+    check('readme_missed_is_said', '| random 4 KiB reads, depth 32 | 300,000 IO/s | Linux, IOPOLL, x | '
+          '350,000 | 0.857 | 0.857 .. 0.857 | 1 | not reached |' in lines, text)
+    cores = os.cpu_count()
+    check('readme_machines', f'lat2: 2 virtual CPUs on {cores} host cores.' in lines and
+          any(x.startswith(f'virtio-null: 1 virtual CPU on {cores} host cores, null,') for x in lines), text)
+    os.remove(b.path('out/qemu-latest.json'))
+    check('readme_nothing_measured', made() == 0 and made('--check') == 0)
+    with open(b.path('README.md')) as f:
+        check('readme_says_so', 'no results in this tree yet' in f.read())
+
+
 def failures(b):
     b.put('ours', OURS.replace('exit 1', 'exit 3'))
     status, text, rows = b.run('--machines', 'virtio-null')
@@ -178,6 +210,7 @@ def main():
     try:
         b = Bench(folder)
         both_sides(b)
+        readme(b)
         failures(b)
     finally:
         shutil.rmtree(folder)

@@ -179,11 +179,3 @@ uint64_t clock_now_ns(void)
 
 uint64_t clock_hz(void) { return hz; }
 void clock_get_report(clock_report_t *r) { *r = report; }
-
-void clock_spin_ns(uint64_t ns)
-{
-    uint64_t end = clock_now_ns() + ns;
-
-    while (clock_now_ns() < end)
-        x86_spin();
-}

@@ -15,9 +15,6 @@ void clock_init(void);
 uint64_t clock_now_ns(void);
 uint64_t clock_hz(void); /* of the time-stamp counter */
 
-/* Busy waiting. */
-void clock_spin_ns(uint64_t ns);
-
 /* What the measurement found, for the boot log and the drift test. */
 typedef struct clock_report {
     uint64_t pit_hz, hpet_hz; /* the counter's rate by each; 0: no such clock */

@@ -80,13 +80,6 @@ static inline uint64_t x86_cr2(void)
     __asm__ volatile("mov %%cr2, %0" : "=r"(v));
     return v;
 }
-static inline uint64_t x86_cr3(void)
-{
-    uint64_t v;
-
-    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
-    return v;
-}
 
 typedef struct x86_cpuid {
     uint32_t a, b, c, d;

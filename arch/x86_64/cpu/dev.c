@@ -47,7 +47,6 @@ volatile void *dev_map(uint64_t phys, size_t bytes) { return map_mmio(phys, byte
 uint8_t dev_read8(const volatile void *at) { return *(const volatile uint8_t *)at; }
 uint16_t dev_read16(const volatile void *at) { return *(const volatile uint16_t *)at; }
 uint32_t dev_read32(const volatile void *at) { return *(const volatile uint32_t *)at; }
-uint64_t dev_read64(const volatile void *at) { return *(const volatile uint64_t *)at; }
 
 /* Stores leave an x86 processor in order, those to uncached memory too; the compiler is told. */
 #define ORDERED() __asm__ volatile("" : : : "memory")
@@ -68,12 +67,6 @@ void dev_write32(volatile void *at, uint32_t v)
 {
     ORDERED();
     *(volatile uint32_t *)at = v;
-}
-
-void dev_write64(volatile void *at, uint64_t v)
-{
-    ORDERED();
-    *(volatile uint64_t *)at = v;
 }
 
 uint8_t dev_in8(uint16_t port) { return x86_in8(port); }

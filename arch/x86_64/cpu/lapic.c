@@ -63,7 +63,7 @@ static void find(void)
         PANIC("this processor has no local APIC: GGMK cannot run on it");
     x2 = (base & BASE_X2) != 0 || (x86_cpuid(1).c & 1u << 21) != 0;
     if (!x2)
-        memory = map_mmio(base & 0xffffff000ull, 4096);
+        memory = map_mmio(base & PTE_ADDR, 4096);
     if (!x2 && memory == NULL)
         PANIC("no room to map the local APIC");
 }

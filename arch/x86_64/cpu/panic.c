@@ -154,7 +154,7 @@ void panic_fault(const x86_frame_t *f, const char *what)
             v < 32 && fault_names[v] != NULL ? fault_names[v] : "interrupt",
             what != NULL ? ": " : "", what != NULL ? what : "", v, f->error);
     kprintf("  rip %p rsp %p rflags %lx\n  cr2 %p cr3 %p cs %lx ss %lx\n", (void *)f->rip,
-            (void *)f->rsp, f->rflags, (void *)x86_cr2(), (void *)x86_cr3(), f->cs, f->ss);
+            (void *)f->rsp, f->rflags, (void *)x86_cr2(), (void *)paging_read_cr3(), f->cs, f->ss);
     kprintf("  rax %p rbx %p rcx %p\n  rdx %p rsi %p rdi %p\n  rbp %p r8  %p r9  %p\n",
             (void *)f->rax, (void *)f->rbx, (void *)f->rcx, (void *)f->rdx, (void *)f->rsi,
             (void *)f->rdi, (void *)f->rbp, (void *)f->r8, (void *)f->r9);

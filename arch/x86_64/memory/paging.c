@@ -10,10 +10,6 @@
 
 #include "ggmk/base/bits.h"
 
-#define MSR_EFER 0xc0000080u
-#define EFER_NXE (1ull << 11)
-#define CR0_WP (1ull << 16)
-
 static struct {
     uint64_t root;
     const mem_region_t *map;
@@ -118,17 +114,7 @@ const char *paging_init(const mem_boot_t *boot, const mem_region_t *map, uint32_
     return wrong == NULL ? map_all_ram(map, n) : wrong;
 }
 
-void paging_activate(void)
-{
-    uint64_t cr0;
-    uint32_t low, high;
-
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(MSR_EFER));
-    __asm__ volatile("wrmsr" ::"a"(low | (uint32_t)EFER_NXE), "d"(high), "c"(MSR_EFER));
-    __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
-    __asm__ volatile("mov %0, %%cr0" ::"r"(cr0 | CR0_WP));
-    __asm__ volatile("mov %0, %%cr3" ::"r"(paging.root) : "memory");
-}
+void paging_activate(void) { __asm__ volatile("mov %0, %%cr3" ::"r"(paging.root) : "memory"); }
 
 uint64_t paging_root(void) { return paging.root; }
 

@@ -21,8 +21,8 @@ extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __da
  * returns: null, or what is wrong. */
 const char *paging_init(const mem_boot_t *boot, const mem_region_t *map, uint32_t n);
 
-/* Runs this processor on the kernel's tables, with write protection and NX on. Every processor
- * calls it before anything else; its stack must be in the direct map or in the image. */
+/* Runs the boot processor on the kernel's tables; the others come by smp_entry.S.
+ * pre: x86_cpu_protect (they use NX); its stack is in the direct map or in the image. */
 void paging_activate(void);
 
 /* Maps the page at virt to the frame phys by PAGING_* rights. Other processors see it too: a

@@ -297,6 +297,8 @@ const char *vmm_describe(uintptr_t addr)
         return "null pointer";
     if (addr < MEM_HALF)
         return "no address of the kernel";
+    if (paging_root() == 0)
+        return "nothing is mapped there"; /* as far as anybody knows yet */
     v = *ptable_walk(paging_root(), addr, &level);
     if ((v & PTE_P) != 0)
         return (v & PTE_W) != 0 ? "a page that is there" : "a page that is read only";

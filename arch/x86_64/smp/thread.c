@@ -241,15 +241,13 @@ static void block(uint64_t timeout_ns)
 {
     x86_runq_t *q = my_runq();
     x86_thread_t *me = x86_thread_self();
+    uint64_t now = clock_now_ns();
 
     x86_lock_irq(&q->lock);
     me->state = BLOCKED;
-    if (timeout_ns != X86_FOREVER) {
-        me->due_ns = clock_now_ns() + timeout_ns;
-        if (me->due_ns < timeout_ns)
-            me->due_ns = X86_FOREVER;
-        else
-            sleep_insert(q, me);
+    if (timeout_ns < X86_FOREVER - now) { /* else for ever, or as good as that */
+        me->due_ns = now + timeout_ns;
+        sleep_insert(q, me);
     }
     x86_unlock_irq(&q->lock, 0);
 }
