@@ -131,7 +131,8 @@ def both_sides(b):
     status, text, rows = b.run('--machines', 'boot1')
     check('boot_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['linux'] > 0, text)
     status, text, rows = b.run('--machines', 'prompt')
-    check('prompt_is_stamped', status == 0 and rows[0]['ours'] > 0 and rows[0]['met'], text)
+    ours = rows[0]['ours'] if rows else None  # on a busy machine the goal of 200 ms may be missed
+    check('prompt_is_stamped', status == 0 and ours and rows[0]['met'] == (ours <= 200), text)
 
 
 MARKS = '<!-- bench:begin -->\n<!-- bench:end -->\n<!-- bench-qemu:begin -->\nold\n<!-- bench-qemu:end -->\nrest\n'
