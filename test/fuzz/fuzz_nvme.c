@@ -75,6 +75,8 @@ static void answer(bytes_t *b, bool lie)
 
     if (dirty)
         return;
+    if (first && is_plain(which)) /* what it has not read yet could be written over unseen */
+        disk->ops->poll(disk, 1000);
     mn_fetch(&dev);
     if (dev.n_held == 0)
         return;

@@ -18,7 +18,10 @@ typedef struct job {
     bool taken;
 } job_t;
 
-static uint8_t image[SECTORS * 512];
+/* All that is asked for: a device may say that it has more than SECTORS. */
+#define ASK_SECTOR 1100u
+#define ASK_MANY 300u
+static uint8_t image[(ASK_SECTOR + ASK_MANY) * 512];
 GMK_ALIGNAS(4096) static uint8_t space[JOBS][33u << 12];
 static job_t job[JOBS];
 static mv_t dev;
@@ -46,8 +49,8 @@ static void submit(bytes_t *b)
         return;
     *r = (blk_req_t){.op = how % 5 == 4 ? BLK_FLUSH : how % 2, .done = on_done, .user = j};
     if (r->op != BLK_FLUSH) {
-        r->sector = take16(b) % 1100u;
-        r->n_sectors = take8(b) % 8 == 0 ? take16(b) % 300u : 1 + how / 32u;
+        r->sector = take16(b) % ASK_SECTOR;
+        r->n_sectors = take8(b) % 8 == 0 ? take16(b) % ASK_MANY : 1 + how / 32u;
         r->buf = space[i] + 4u * how;
     }
     if ((how & 64) != 0)
