@@ -7,7 +7,7 @@
 # nothing, or with a bad status and no failure, counts as one failed. Its output is in
 # build/check/SECTION.log; of one that failed, what failed is printed at once, and a line of
 # each failure again at the very end. CHECK_JOBS is how many compilers run at a time (2),
-# CHECK_LIMIT how many seconds a section may take (600), SEEDS how many seeds of the
+# CHECK_LIMIT how many seconds a section may take (1200), SEEDS how many seeds of the
 # simulated machine are tried (5000; CHAN_SEEDS of the channel storm, 2000), STORM for how
 # many seconds each storm runs (15), BOOTS how often the kernel boots on each number of CPUs (10).
 cd "$(dirname "$0")/.." || exit 2
