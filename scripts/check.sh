@@ -113,10 +113,10 @@ count() {
     if [ "$f" -ne 0 ]; then
         found=$(grep -E '\[FAIL\]|: expected |^SUMMARY: |^== .*(status|died)|error:|Error [0-9]' \
             "$logs/$1.log" | cut -c1-300 | awk '!seen[$0]++')
-        echo "$found" | head -n 80
+        printf '%s\n' "$found" | head -n 80
         echo "-- the end of $logs/$1.log:"
         tail -n 120 "$logs/$1.log"
-        bad=$bad$(echo "$found" | head -n 12 | sed "s/^ */-- $1: /")'
+        bad=$bad$(printf '%s\n' "$found" | head -n 12 | sed "s/^ */-- $1: /")'
 '
     fi
     table=$table$(printf '%-12s %4d s  %s passed, %s failed, %s skipped' "$1" "$3" "$p" "$f" "$s")'

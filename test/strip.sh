@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # A build with STRIP_TRACE=1 leaves no trace call, in the library and in modules, and its
-# metrics are right: all unit tests run in it, and those that need traces skip by name.
+# metrics are right: all hosted tests run in it, and those that need traces skip by name.
 # usage: test/strip.sh (also make strip-check). Source: SPEC OBS-3, OBS-13, ACC-9.
 cd "$(dirname "$0")/.." || exit 2
 tmp=$(mktemp -d) || exit 2
@@ -83,7 +83,7 @@ check library_has_no_trace_call no_callers
 check library_of_a_whole_build_has_some full_has_callers
 check library_is_smaller smaller
 check module_is_as_without_the_call module_has_no_call
-build test STRIP_TRACE=1 >"$tmp/tests" 2>&1
+build test-hosted STRIP_TRACE=1 >"$tmp/tests" 2>&1
 status=$?
 cat "$tmp/tests"
 line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$tmp/tests" | tail -n 1)
