@@ -565,6 +565,21 @@ GMK_TEST(worker_8_idle_workers_park)
     kit_halt(&kernel);
 }
 
+/* SC-13, R9. Looks that follow one another faster than all workers can look are no reason never
+ * to see them all asleep. */
+GMK_TEST(worker_many_that_look_up_often_are_seen_at_rest)
+{
+    gmk_boot_cfg_t cfg = {.n_workers = 29, .spin_ns = 1540, .park_timeout_ns = 24000};
+
+    GMK_REQUIRE(begin(&cfg));
+    for (uint32_t i = 0; i < 20; i++) {
+        kit_submit(&kernel, task(FIRST, 3, 0));
+        kit_idle(&kernel);
+        gmk_test_assert_eq(kit_get(&load.by_type[FIRST]), i + 1);
+    }
+    kit_halt(&kernel);
+}
+
 /* SC-13, EQ-1. No time-outs exist, so a path that does not wake would never end. */
 GMK_TEST(worker_every_path_wakes_a_sleeping_kernel)
 {

@@ -148,6 +148,22 @@ static uint64_t sleep_ns(gmk_sched_t *s, uint32_t me, bool *keeper)
     return gmk_min64(limit, next > now ? next - now : 0);
 }
 
+/* Sleeps until it is woken, or there is a reason to wake though nobody has said so. Who only
+ * finds that it has slept for long sleeps on, and stays in the mask: many workers that look up
+ * often would else be at no time parked together, and the kernel never seen at rest. */
+static void doze(gmki_agent_t *a, uint32_t seen, uint64_t ns, bool keeper)
+{
+    gmk_sched_t *s = a->sched;
+
+    do {
+        gmk_hal_park_wait(&a->wq->park, seen, ns);
+        seen = gmk_hal_park_word(&a->wq->park);
+    } while (!keeper &&
+             (gmk_load_sc(&s->idle, GMK_DEV) >> a->obs.agent & 1) && /* sync: sched.idle */
+             gmk_load_sc(&s->control, GMK_DEV) == 0 &&               /* sync: sched.control */
+             !gmki_work_visible(s, a->wq) && !time_unkept(s));
+}
+
 void gmki_park(gmki_agent_t *a)
 {
     gmk_sched_t *s = a->sched;
@@ -168,7 +184,7 @@ void gmki_park(gmki_agent_t *a)
         gmk_sub_sc(&s->idle, GMKI_CHECK_ONE, GMK_DEV); /* sync: sched.idle */
         checking = false;
         tell_quiet(s);
-        gmk_hal_park_wait(&a->wq->park, seen, ns);
+        doze(a, seen, ns, keeper);
         gmki_count(&a->obs, 0, GMK_METRIC_WORKER_WAKES, 1);
         gmki_trace(&a->obs, WORKER_WAKE, NULL, a->obs.agent, 0);
     }
