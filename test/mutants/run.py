@@ -21,8 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
          'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h', 'test/soak_mixed.c',
-         'test/soak_work.h', 'arch', 'drivers', 'test/hosted_kmem.c', 'test/hosted_kmem_cpus.c',
-         'test/kmem_env.h', 'test/kmem_machine.h')
+         'test/soak_work.h', 'test/bytes.h', 'arch', 'drivers', 'test/hosted_kmem.c',
+         'test/hosted_kmem_cpus.c', 'test/kmem_env.h', 'test/kmem_machine.h')
 
 
 def read(path):
