@@ -155,11 +155,12 @@ static void settle(uint32_t i)
 
 static void random_work(uint32_t n_steps, void (*device_step)(void))
 {
+    size_t bytes = (size_t)disk->capacity * 512;
     bool live[WORK_JOBS] = {false};
     uint32_t n = 0;
 
     memset(busy, 0, sizeof(busy));
-    for (uint32_t i = 0; i < sizeof(image); i++)
+    for (size_t i = 0; i < bytes; i++)
         image[i] = shadow[i] = (uint8_t)below(256);
     for (uint32_t step = 0; step < n_steps || n > 0; step++) {
         uint32_t i = below(WORK_JOBS);
@@ -178,7 +179,7 @@ static void random_work(uint32_t n_steps, void (*device_step)(void))
                 n--;
             }
     }
-    gmk_test_assert(memcmp(image, shadow, sizeof(image)) == 0);
+    gmk_test_assert(memcmp(image, shadow, bytes) == 0);
 }
 
 /* The owner's part beside a device on a thread: keeps n_jobs in flight, sleeps when there is

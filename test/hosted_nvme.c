@@ -641,6 +641,31 @@ GMK_TEST(nvme_late_answers_in_the_new_queue_count_once)
     finish();
 }
 
+/* What was in flight when the controller was given up is known as late, too. */
+GMK_TEST(nvme_late_answer_after_a_mended_break_breaks_nothing)
+{
+    mn_cmd_t old;
+
+    GMK_REQUIRE(begin_slow());
+    for (uint32_t i = 0; i < 2; i++)
+        gmk_test_assert(submit(i, BLK_READ, i, 1));
+    mn_fetch(&dev);
+    old = dev.held[0];
+    mn_post(&dev.q[1], 1, 1, 200); /* a slot without a command */
+    gmk_test_assert_eq(poll(), 2);
+    gmk_test_assert(broken());
+    gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
+    gmk_test_assert(submit(2, BLK_READ, 2, 1));
+    mn_fetch(&dev);
+    mn_post(&dev.q[1], 1, 1, old.dw[0] >> 16);
+    gmk_test_assert_eq(poll(), 0);
+    gmk_test_assert(!broken());
+    mn_serve(&dev);
+    gmk_test_assert_eq(poll(), 1);
+    ended(2, BLK_OK);
+    finish();
+}
+
 /* Sequences come round after 256 uses of a slot. (It was: the answer to a later request was taken
  * for the late one, and the request was lost; found by kernel_disk.) */
 GMK_TEST(nvme_identifier_of_a_lost_command_is_not_used_again)

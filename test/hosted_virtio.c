@@ -4,79 +4,17 @@
  * Floor: tests. Source: SPEC BM-34 to BM-37. */
 #include "model_virtio.h"
 
+#include "disk_work.h"
 #include "drivers/virtio/virtio_blk.h"
-#include "ggmk/test.h"
 
-#define SECTORS 1003u /* no multiple of 8 */
-#define REQS 512u
-#define SEC_NS 1000000000ull
+#define SECTORS 1003u      /* no multiple of 8 */
 #ifdef __SANITIZE_THREAD__ /* all but one test are of one thread, and take 20 times as long */
-#define WORK 300u
+#define STEPS 300u
 #else
-#define WORK 1500u
+#define STEPS 1500u
 #endif
 
-static uint8_t image[SECTORS * 512], shadow[SECTORS * 512];
 static mv_t dev;
-static blk_dev_t *disk;
-static uint64_t rnd;
-
-static uint32_t below(uint32_t n)
-{
-    rnd ^= rnd << 13;
-    rnd ^= rnd >> 7;
-    rnd ^= rnd << 17;
-    return (uint32_t)(rnd >> 33) % n;
-}
-
-/* Requests. -------------------------------------------------------------------------------------
- */
-
-typedef struct job {
-    blk_req_t r;
-    uint32_t n_done;
-    uint8_t *buf;
-} job_t;
-
-static job_t job[REQS];
-static uint8_t *space; /* of buffers: 132 KiB each, which begin anywhere */
-#define JOB_BYTES (33u << 12)
-
-static void on_done(blk_req_t *r) { ((job_t *)r->user)->n_done++; }
-
-static blk_req_t *ask(uint32_t i, enum blk_op op, uint64_t sector, uint32_t n)
-{
-    job_t *j = &job[i];
-
-    if (j->buf == NULL)
-        j->buf = space + (size_t)i * JOB_BYTES + 4 * below(1024);
-    j->n_done = 0;
-    j->r = (blk_req_t){.op = (uint16_t)op,
-                       .sector = sector,
-                       .n_sectors = n,
-                       .buf = op == BLK_FLUSH ? NULL : j->buf,
-                       .done = on_done,
-                       .user = j};
-    return &j->r;
-}
-
-static bool submit(uint32_t i, enum blk_op op, uint64_t sector, uint32_t n)
-{
-    blk_req_t *r = ask(i, op, sector, n);
-
-    return disk->ops->submit(disk, &r, 1) == 1;
-}
-
-static uint32_t poll(void) { return disk->ops->poll(disk, 64); }
-
-static void later(uint64_t ns) { gmk_add_ar(&mp.clock, ns, GMK_DEV); }
-
-static bool ended(uint32_t i, int status)
-{
-    return gmk_test_assert_eq(job[i].n_done, 1) && gmk_test_assert_eq(job[i].r.status, status);
-}
-
-static uint64_t stat(const gmk_a64_t *s) { return gmk_count_get(s); }
 
 /* Begin and end. --------------------------------------------------------------------------------
  */
@@ -87,12 +25,7 @@ static void clean(void)
 {
     virtio_blk_forget_all();
     blk_forget_all();
-    mp_reset();
-    memset(image, 0, sizeof(image));
-    memset(job, 0, sizeof(job));
-    if (space == NULL)
-        space = aligned_alloc(4096, (size_t)REQS * JOB_BYTES);
-    rnd = gmk_test_seed() * 0x9e3779b97f4a7c15ull | 1;
+    work_clean();
 }
 
 static void make(uint32_t mix)
@@ -124,106 +57,25 @@ static bool begin(uint32_t mix)
 /* The books are right, the driver kept the rules, all memory is given back. */
 static void finish(void)
 {
-    const blk_stats_t *s = &disk->stats;
-
-    gmk_test_assert_eq(disk->inflight, 0);
-    gmk_test_assert_eq(stat(&s->submitted), stat(&s->completed));
-    gmk_test_assert_eq(stat(&s->errors), stat(&s->refused) + stat(&s->device) + stat(&s->timeouts) +
-                                             stat(&s->aborted));
     virtio_blk_forget_all();
     blk_forget_all();
+    work_check();
     gmk_test_assert_eq(mp.n_live, 0);
-    if (!gmk_test_assert_eq(mp.complaints, 0))
-        gmk_test_print(mp.complaint);
 }
 
 /* Random work. ----------------------------------------------------------------------------------
  */
 
-static bool busy[SECTORS];
-
-static void mark(const blk_req_t *r, bool on)
+static void device_step(void)
 {
-    for (uint32_t i = 0; i < r->n_sectors; i++)
-        busy[r->sector + i] = on;
+    mv_fetch(&dev);
+    if (below(3) != 0 && dev.n_held != 0)
+        mv_answer(&dev, below(dev.n_held), MV_TRUTH);
+    if (below(3) == 0)
+        mv_tell(&dev);
 }
 
-static bool is_free(uint64_t sector, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (busy[sector + i])
-            return false;
-    return true;
-}
-
-/* Starts a random request that meets no other one. returns: it did. */
-static bool start_random(uint32_t i)
-{
-    uint32_t n = below(4) != 0 ? 1 + below(16) : 1 + below(disk->max_sectors);
-    uint32_t sector = below(SECTORS - n + 1);
-    enum blk_op op = below(20) == 0 ? BLK_FLUSH : below(2) == 0 ? BLK_READ : BLK_WRITE;
-    blk_req_t *r;
-
-    if (op == BLK_FLUSH)
-        sector = n = 0;
-    if (!is_free(sector, n))
-        return false;
-    r = ask(i, op, sector, n);
-    for (uint32_t k = 0; k < n * 512; k++)
-        job[i].buf[k] = op == BLK_WRITE ? (uint8_t)below(256) : 0xee;
-    if (disk->ops->submit(disk, &r, 1) == 0)
-        return false;
-    mark(r, true);
-    return true;
-}
-
-/* A request has ended: compares, or takes over what it wrote. */
-static void settle(uint32_t i)
-{
-    const blk_req_t *r = &job[i].r;
-    size_t n = (size_t)r->n_sectors * 512;
-
-    ended(i, BLK_OK);
-    if (r->op == BLK_READ)
-        gmk_test_assert(memcmp(job[i].buf, shadow + r->sector * 512, n) == 0);
-    else if (r->op == BLK_WRITE)
-        memcpy(shadow + r->sector * 512, job[i].buf, n);
-    mark(r, false);
-}
-
-#define RANDOM_JOBS 48u
-
-static void random_work(uint32_t n_steps)
-{
-    bool live[RANDOM_JOBS] = {false};
-    uint32_t n = 0;
-
-    memset(busy, 0, sizeof(busy));
-    for (uint32_t i = 0; i < sizeof(image); i++)
-        image[i] = shadow[i] = (uint8_t)below(256);
-    for (uint32_t step = 0; step < n_steps || n > 0; step++) {
-        uint32_t i = below(RANDOM_JOBS);
-
-        if (step < n_steps && !live[i] && start_random(i)) {
-            live[i] = true;
-            n++;
-        }
-        mv_fetch(&dev);
-        if (below(3) != 0 && dev.n_held != 0)
-            mv_answer(&dev, below(dev.n_held), MV_TRUTH);
-        if (below(3) == 0)
-            mv_tell(&dev);
-        if (below(4) == 0)
-            poll();
-        for (i = 0; i < RANDOM_JOBS; i++)
-            if (live[i] && job[i].n_done != 0) {
-                settle(i);
-                live[i] = false;
-                n--;
-            }
-    }
-    gmk_test_assert(memcmp(image, shadow, sizeof(image)) == 0);
-}
+static void work(uint32_t n_steps) { random_work(n_steps, device_step); }
 
 /* BM-34: both transports, split queues. */
 GMK_TEST(virtio_random_work_matches_shadow_on_every_mix)
@@ -231,7 +83,7 @@ GMK_TEST(virtio_random_work_matches_shadow_on_every_mix)
     for (uint32_t mix = 0; mix < ALL_MIXES; mix++) {
         GMK_REQUIRE(begin(mix));
         dev.eager = false;
-        random_work(WORK);
+        work(STEPS);
         gmk_test_assert(dev.n_reads > 50 && dev.n_writes > 50);
         gmk_test_assert_eq(disk->has_irq, (mix & NO_MSIX) == 0);
         finish();
@@ -302,14 +154,16 @@ GMK_TEST(virtio_wrong_requests_are_refused_and_never_reach_the_device)
     gmk_test_assert(submit(1, BLK_READ, 0, 0));
     gmk_test_assert(submit(2, BLK_READ, 0, disk->max_sectors + 1));
     gmk_test_assert(submit(3, (enum blk_op)9, 0, 1));
+    gmk_test_assert(submit(4, (enum blk_op)0x100, 0, 1)); /* the driver's own GET_ID */
     gmk_test_assert_eq(job[0].n_done, 0);
-    gmk_test_assert_eq(poll(), 4);
+    gmk_test_assert_eq(poll(), 5);
     ended(0, BLK_E_RANGE);
     ended(1, BLK_E_INVALID);
     ended(2, BLK_E_INVALID);
     ended(3, BLK_E_INVALID);
+    ended(4, BLK_E_INVALID);
     gmk_test_assert_eq(dev.n_reads, 0);
-    gmk_test_assert_eq(stat(&disk->stats.refused), 4);
+    gmk_test_assert_eq(stat(&disk->stats.refused), 5);
     finish();
 }
 
@@ -368,7 +222,7 @@ GMK_TEST(virtio_full_ring_takes_no_more_and_loses_nothing)
 
         GMK_REQUIRE(begin(mix));
         dev.eager = false;
-        while (n < REQS && submit(n, BLK_READ, n, 1))
+        while (n < WORK_REQS && submit(n, BLK_READ, n, 1))
             n++;
         gmk_test_assert_le(n, disk->depth);
         gmk_test_assert_ge(n, 64);
@@ -467,7 +321,7 @@ GMK_TEST(virtio_every_lie_has_its_fate_and_no_request_is_lost)
             tell_lie((enum mv_lie)lie);
             if (fate_of((enum mv_lie)lie) == BLK_E_BROKEN)
                 check_broken();
-            random_work(100);
+            work(100);
             finish();
         }
 }
@@ -492,7 +346,7 @@ GMK_TEST(virtio_silent_device_is_reset_and_requests_time_out)
             ended(i, BLK_E_TIMEOUT);
         gmk_test_assert_eq(dev.n_resets, 2); /* one at start */
         gmk_test_assert_eq(disk->due_ns, BLK_NEVER);
-        random_work(200);
+        work(200);
         finish();
     }
 }
@@ -631,7 +485,7 @@ GMK_TEST(virtio_stale_answer_in_the_new_ring_breaks_the_device)
     gmk_test_assert_eq(poll(), 1);
     ended(1, BLK_E_BROKEN);
     gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
-    random_work(100);
+    work(100);
     finish();
 }
 
@@ -656,7 +510,7 @@ GMK_TEST(virtio_many_timeouts_leak_nothing)
             gmk_test_assert(submit(i, BLK_READ, i, 1));
         mv_serve(&dev);
         gmk_test_assert_eq(poll(), 64);
-        random_work(200);
+        work(200);
         finish();
     }
 }
@@ -675,7 +529,7 @@ GMK_TEST(virtio_device_that_never_answers_is_given_up)
     }
     gmk_test_assert_eq(rounds, 9);
     gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
-    random_work(50);
+    work(50);
     finish();
 }
 
@@ -694,7 +548,7 @@ GMK_TEST(virtio_device_stuck_in_reset_is_given_up)
     gmk_test_assert_eq(disk->ops->reset(disk), BLK_E_BROKEN);
     dev.no_reset = false;
     gmk_test_assert_eq(disk->ops->reset(disk), BLK_OK);
-    random_work(50);
+    work(50);
     finish();
 }
 
@@ -777,7 +631,7 @@ GMK_TEST(virtio_small_limits_of_the_device_are_kept)
     GMK_REQUIRE(start());
     gmk_test_assert_eq(disk->max_sectors, 32);
     dev.eager = false;
-    random_work(500);
+    work(500);
     finish();
 }
 
@@ -803,7 +657,7 @@ GMK_TEST(virtio_silent_serial_number_holds_start_up_for_a_moment_only)
     gmk_test_assert_str_eq(disk->serial, "");
     gmk_test_assert_lt(mp.clock, SEC_NS);
     dev.eager = true;
-    random_work(50);
+    work(50);
     finish();
 }
 
@@ -857,6 +711,23 @@ GMK_TEST(virtio_interrupts_come_when_armed_and_not_while_polled)
     }
 }
 
+GMK_TEST(virtio_lost_interrupt_costs_milliseconds_and_no_reset)
+{
+    GMK_REQUIRE(begin(MODERN));
+    dev.eager = false;
+    gmk_test_assert(submit(0, BLK_READ, 0, 1));
+    gmk_test_assert(disk->ops->arm(disk));
+    dev.vector = VIRTIO_NO_VECTOR;
+    mv_serve(&dev);
+    gmk_test_assert_le(disk->due_ns, dev_now_ns() + SEC_NS / 50);
+    later(SEC_NS / 50);
+    gmk_test_assert_eq(poll(), 1);
+    ended(0, BLK_OK);
+    gmk_test_assert_eq(stat(&disk->stats.lost_irqs), 1);
+    gmk_test_assert_eq(stat(&disk->stats.resets), 0);
+    finish();
+}
+
 /* A device on its own thread.
  * ------------------------------------------------------------------------ */
 
@@ -882,32 +753,6 @@ static void *run_device(void *arg)
     return NULL;
 }
 
-/* The owner's part: keeps n in flight, sleeps when there is nothing to do. */
-static uint32_t drive(uint32_t n_jobs, uint32_t n_total)
-{
-    uint32_t started = 0, settled = 0;
-    bool live[RANDOM_JOBS] = {false};
-
-    while (settled < n_total) {
-        uint32_t seen = gmk_hal_park_word(&disk->park);
-
-        for (uint32_t i = 0; i < n_jobs; i++) {
-            if (live[i] && job[i].n_done != 0) {
-                settle(i);
-                live[i] = false;
-                settled++;
-            }
-            if (!live[i] && started < n_total && start_random(i)) {
-                live[i] = true;
-                started++;
-            }
-        }
-        if (settled < n_total && poll() == 0 && disk->ops->arm(disk))
-            gmk_hal_park_wait(&disk->park, seen, 5 * SEC_NS);
-    }
-    return settled;
-}
-
 GMK_TEST(virtio_device_on_a_thread_serves_a_sleeping_owner)
 {
     for (uint32_t mix = 0; mix < ALL_MIXES / 2; mix++) {
@@ -916,8 +761,6 @@ GMK_TEST(virtio_device_on_a_thread_serves_a_sleeping_owner)
         GMK_REQUIRE(begin(mix));
         mp.clock = 0;
         dev.eager = false;
-        memset(busy, 0, sizeof(busy));
-        memset(shadow, 0, sizeof(shadow));
         gmk_store_rel(&stop, 0, GMK_DEV);
         GMK_REQUIRE(gmk_hal_cpu_start(&t, GMK_HAL_ANY_CPU, run_device, NULL) == 0);
         gmk_test_assert_eq(drive(1 + mix * 5, 800), 800);

@@ -3,8 +3,8 @@
  * A run draws a kernel (workers, capacities, arena, ticks) and a load (submits from
  * outside, spawns, trees, yields, retries, failures, timers, bound tasks, payloads, a
  * chain of channels) from one seed, drains or halts in the middle, and checks:
- * conservation, no payload left, each accepted delivery ran to one end, one worker at
- * a time in a serial module, channel order a producer.
+ * conservation, no payload left, each accepted delivery ran to one end and none in the place
+ * of another, one worker at a time in a serial module, channel order a producer.
  * On threads: --seconds S [--seed N]. Simulated: --sim-seeds FIRST COUNT.
  * Source: SPEC ACC-2, AL-13, CH-42; ARCHITECTURE R8, R14. */
 #include "ggmk/ggmk.h"
@@ -32,20 +32,26 @@ typedef struct storm {
     bool manual;
     bool drain;
     uint32_t ch1;
-    gmk_a64_t begun[T_CH3 + 1]; /* deliveries the kernel took on, by type */
-    gmk_a64_t ended[T_CH3 + 1]; /* deliveries whose handler came to its end */
-    uint64_t unrun;             /* deliveries failed before their handler's end */
-    gmk_a64_t wrong;            /* broken promises seen by handlers */
+    gmk_a64_t begun[T_CH3 + 1];     /* deliveries the kernel took on, by type */
+    gmk_a64_t ended[T_CH3 + 1];     /* deliveries whose handler came to its end */
+    gmk_a64_t begun_ids, ended_ids; /* sums over the direct tasks among them */
+    uint64_t unrun;                 /* deliveries failed before their handler's end */
+    gmk_a64_t wrong;                /* broken promises seen by handlers */
     /* Serial state: plain memory, so TSan watches the serial promise too. */
     uint32_t inside1, inside3;
     uint64_t last_from[ORDER_SLOTS];
     uint64_t last_seq1;
 } storm_t;
 
-static void begun(storm_t *s, uint32_t type, int rc)
+/* What tells a direct task from others: 0 for a message. */
+static uint64_t id_of(const gmk_task_t *t) { return t->type < T_MAX ? mix(t->meta0 ^ t->type) : 0; }
+
+static void begun(storm_t *s, const gmk_task_t *t, int rc)
 {
-    if (rc == GMK_OK)
-        gmk_add_rlx(&s->begun[type], 1, GMK_DEV);
+    if (rc != GMK_OK)
+        return;
+    gmk_add_rlx(&s->begun[t->type], 1, GMK_DEV);
+    gmk_add_rlx(&s->begun_ids, id_of(t), GMK_DEV);
 }
 
 static int ended(gmk_ctx_t *ctx)
@@ -53,6 +59,7 @@ static int ended(gmk_ctx_t *ctx)
     storm_t *s = ctx->user;
 
     gmk_add_rlx(&s->ended[ctx->task->type], 1, GMK_DEV);
+    gmk_add_rlx(&s->ended_ids, id_of(ctx->task), GMK_DEV);
     return GMK_OK;
 }
 
@@ -62,15 +69,15 @@ static void broken(storm_t *s, uint32_t where)
         printf("storm: promise %u broken, seed %llu\n", where, (unsigned long long)s->seed);
 }
 
-/* Spawns a task drawn from dna; depth bounds the family. */
-static void spawn(gmk_ctx_t *ctx, uint64_t dna, uint32_t depth)
+/* Spawns a task drawn from dna; depth bounds the family, of which some are alike. */
+static void spawn(gmk_ctx_t *ctx, uint64_t dna, uint32_t depth, bool alike)
 {
     storm_t *s = ctx->user;
     gmk_task_t t = {.meta0 = mix(dna), .meta1 = depth};
     int rc;
 
-    t.type = T_LEAF + (uint32_t)(dna % (T_MAX - 1));
-    t.flags = (uint16_t)(dna >> 20 & 3);
+    t.type = alike ? (uint32_t)T_TREE : T_LEAF + (uint32_t)(dna % (T_MAX - 1));
+    t.flags = alike ? ctx->task->flags & 3 : (uint16_t)(dna >> 20 & 3);
     t.tenant = ctx->task->tenant;
     if (t.type == T_BOUND)
         rc = gmk_emit_to(ctx, &t, (uint32_t)(dna >> 30) % gmk_worker_count(ctx->kernel));
@@ -80,7 +87,7 @@ static void spawn(gmk_ctx_t *ctx, uint64_t dna, uint32_t depth)
         rc = gmk_emit_at_tick(ctx, &t, ctx->tick + (uint32_t)(dna >> 40 & 7));
     else
         rc = gmk_emit(ctx, &t);
-    begun(s, t.type, rc);
+    begun(s, &t, rc);
 }
 
 static int on_leaf(gmk_ctx_t *ctx) { return ended(ctx); }
@@ -91,7 +98,7 @@ static int on_tree(gmk_ctx_t *ctx)
 
     if (ctx->task->meta1 < 5)
         for (uint32_t i = 0; i < 1 + (dna >> 8 & 1); i++)
-            spawn(ctx, mix(dna + i), (uint32_t)ctx->task->meta1 + 1);
+            spawn(ctx, mix(dna + i), (uint32_t)ctx->task->meta1 + 1, (dna >> 9 & 3) != 0);
     return ended(ctx);
 }
 
@@ -136,7 +143,7 @@ static int on_payload(gmk_ctx_t *ctx)
         t.tenant = ctx->task->tenant;
         gmk_task_set_payload(&t, p);
         rc = gmk_emit(ctx, &t);
-        begun(s, T_PAYLOAD, rc);
+        begun(s, &t, rc);
         if (rc != GMK_OK)
             gmk_payload_release_ptr(ctx, p);
     }
@@ -159,10 +166,11 @@ static int on_bound(gmk_ctx_t *ctx)
 /* Sends on the first channel, from a direct handler. */
 static int on_feed(gmk_ctx_t *ctx)
 {
+    const gmk_task_t t = {.type = T_CH1};
     storm_t *s = ctx->user;
     int rc = gmk_sdk_chan_send_inline(ctx, s->ch1, T_CH1, ctx->task->meta0, 0);
 
-    begun(s, T_CH1, rc);
+    begun(s, &t, rc);
     if (rc != GMK_OK && rc != GMK_CHAN_FULL)
         broken(s, 3);
     return ended(ctx);
@@ -174,6 +182,7 @@ static int on_ch1(gmk_ctx_t *ctx)
     storm_t *s = ctx->user;
     uint64_t from = ctx->task->meta1 >> 32;
     bool first = ctx->task->yield_count == 0 && gmk_retries(ctx) == 0;
+    const gmk_task_t sent = {.type = T_CH2};
     char text[64];
     int rc;
 
@@ -196,7 +205,7 @@ static int on_ch1(gmk_ctx_t *ctx)
     memset(text, 'x', sizeof(text));
     rc = gmk_sdk_chan_send(ctx, (uint32_t)gmk_chan_find(ctx, "storm.two"), T_CH2, text,
                            1 + (uint32_t)(ctx->task->meta0 & 63));
-    begun(s, T_CH2, rc);
+    begun(s, &sent, rc);
     return ended(ctx);
 }
 
@@ -212,7 +221,7 @@ static int on_ch2(gmk_ctx_t *ctx)
         return GMK_RETRY;
     gmk_payload_retain(ctx);
     rc = gmk_chan_emit(ctx, (uint32_t)gmk_chan_find(ctx, "storm.three"), &t);
-    begun(s, T_CH3, rc);
+    begun(s, &t, rc);
     if (rc != GMK_OK)
         gmk_payload_release_ptr(ctx, (void *)(uintptr_t)t.payload_ptr); /* the extra reference */
     return ended(ctx);
@@ -280,7 +289,7 @@ static void submit_one(storm_t *s, uint64_t dna)
     else
         rc = gmk_submit_batch(&s->kernel, t, n);
     for (int i = 0; i < rc; i++)
-        begun(s, t[i].type, GMK_OK);
+        begun(s, &t[i], GMK_OK);
 }
 
 static void *submitter(void *arg)
@@ -300,7 +309,7 @@ static void *submitter(void *arg)
             gmk_task_t t = {.type = T_CH1, .meta0 = dna};
 
             t.meta1 = (uint64_t)(me->id + 1) << 32 | ++sent;
-            begun(s, T_CH1, gmk_chan_emit(ctx, s->ch1, &t));
+            begun(s, &t, gmk_chan_emit(ctx, s->ch1, &t));
         } else {
             submit_one(s, dna);
         }
@@ -345,6 +354,8 @@ static void check(storm_t *s, int rc, const gmk_audit_report_t *books)
         missing += s->begun[t] - s->ended[t];
     if (s->drain && books->dead == 0 && missing != s->unrun)
         broken(s, 14);
+    if (s->drain && books->dead == 0 && missing == 0 && s->begun_ids != s->ended_ids)
+        broken(s, 15);
     if (gmk_load_acq(&s->wrong, GMK_DEV) != 0)
         printf("storm: rc %d accepted %llu completed %llu failed %llu dead %llu queued %llu "
                "payloads %llu\n",

@@ -278,7 +278,7 @@ GMK_TEST(metrics_do_not_depend_on_traces)
 
 GMK_TEST(metrics_of_a_poisoned_type_count_what_was_skipped)
 {
-    gmk_boot_cfg_t cfg = {.n_workers = 1};
+    gmk_boot_cfg_t cfg = {.n_workers = 1, .flags = GMK_BOOT_MANUAL_TICKS};
 
     GMK_REQUIRE(begin(&cfg));
     for (uint32_t i = 0; i < GMK_POISON_RATE + 11; i++) {

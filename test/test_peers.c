@@ -20,6 +20,7 @@ static struct {
     gmk_a32_t inside, most;
     gmk_a32_t stop;
     uint64_t last, wrong;
+    gmk_a32_t *seen; /* of a tree, by node: its number of runs */
 } job;
 
 static int (*job_fn)(gmk_ctx_t *ctx);
@@ -200,12 +201,14 @@ GMK_TEST(peers_handlers_that_need_queue_room_do_not_deadlock)
  * it meets full ones, and goes on through the arena. */
 static int job_tree(gmk_ctx_t *ctx)
 {
-    uint64_t depth = ctx->task->meta0;
+    uint64_t depth = ctx->task->meta0, node = ctx->task->meta1;
 
-    gmk_add_rlx(&job.runs, 1, GMK_DEV); /* relaxed: a count */
+    gmk_add_rlx(&job.runs, 1, GMK_DEV);       /* relaxed: a count */
+    gmk_add_rlx(&job.seen[node], 1, GMK_DEV); /* relaxed: a count */
     for (uint32_t i = 0; i < 2 && depth != 0; i++) {
         gmk_task_t t = env_msg(T_JOB, depth - 1, 0);
 
+        t.meta1 = 2 * node + i;
         gmk_test_assert_eq(gmk_emit(ctx, &t), GMK_OK);
     }
     return GMK_OK;
@@ -220,18 +223,25 @@ GMK_TEST(peers_tree_of_a_million_tasks_runs_through_bounded_queues)
                           .lq_slots = 8,
                           .overflow_slots = 2};
     gmk_module_t *mods[] = {&worker_mod};
-    uint64_t depth = gmk_test_scale(19, 10);
+    uint64_t depth = gmk_test_scale(19, 10), nodes = 2ull << depth, wrong = 0;
+    gmk_task_t root = env_msg(T_JOB, depth, 0);
 
     job_fn = job_tree;
     gmk_hal_memset(&env, 0, sizeof(env));
     gmk_hal_memset(&job, 0, sizeof(job));
-    GMK_REQUIRE(gmk_boot(&env.kernel, &cfg, mods, 1) == GMK_OK);
+    job.seen = gmk_hal_calloc(nodes, sizeof(job.seen[0]));
+    GMK_REQUIRE(job.seen != NULL && gmk_boot(&env.kernel, &cfg, mods, 1) == GMK_OK);
     env.ctx = gmk_host_attach(&env.kernel, &env.host);
-    submit(env_msg(T_JOB, depth, 0));
+    root.meta1 = 1;
+    submit(root);
     env_idle(&env);
-    gmk_test_assert_eq(runs(), (2ull << depth) - 1);
+    gmk_test_assert_eq(runs(), nodes - 1);
+    for (uint64_t i = 1; i < nodes; i++)                   /* no node in the place of another */
+        wrong += gmk_load_rlx(&job.seen[i], GMK_DEV) != 1; /* relaxed: the kernel is at rest */
+    gmk_test_assert_eq(wrong, 0);
     gmk_test_assert_gt(env_metric(&env, GMK_METRIC_TASKS_SPILLED), 0);
     env_end(&env);
+    gmk_hal_free(job.seen);
 }
 
 /* Scheduling. ------------------------------------------------------------------------------ */

@@ -227,6 +227,65 @@ GMK_TEST(sched_lq_share_moves_half_of_the_oldest)
     rig_end(&rig);
 }
 
+/* Fills the stack with what was stolen, beyond the watermark, and counts that as a look. */
+static void fill_stack(gmki_wq_t *q, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        gmk_cell_t c = kit_cell(GMK_PRIO_NORMAL, i);
+
+        gmk_test_assert(gmk_lq_push_newest(&q->stack, &c));
+    }
+    gmki_spawn_bound(&rig.a);
+}
+
+/* A place below the newest, from which spawns went on unseen, was one above the watermark. */
+GMK_TEST(sched_lq_spawns_into_a_queue_above_the_watermark_stop_at_it)
+{
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 8, .n_workers = 2}));
+    q = rig.a.wq;
+    gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 0), GMK_OK); /* those to come are like this one */
+    gmk_test_assert(gmk_lq_take_newest(&q->stack) != NULL);
+    fill_stack(q, 8);
+    for (uint32_t i = 0; i < 3; i++) {
+        gmk_test_assert(gmk_lq_take_newest(&q->stack) != NULL);
+        gmki_spawn_nearer(q);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, i), GMK_OK);
+    gmk_test_assert_eq(gmk_lq_count(&q->stack), 6);
+    gmk_test_assert_eq(queued(&rig.s.rq[GMK_PRIO_NORMAL]), 3);
+    rig_end(&rig);
+}
+
+/* "a task that comes back behind the oldest is overwritten by the newest, which runs twice". */
+GMK_TEST(sched_lq_task_put_back_behind_the_oldest_takes_a_place_from_spawns)
+{
+    gmk_cell_t back = kit_cell(GMK_PRIO_NORMAL, 77);
+    gmk_cell_t yielded = back;
+    const gmk_cell_t *c;
+    gmki_wq_t *q;
+
+    GMK_REQUIRE(rig_begin(&rig, (gmk_boot_cfg_t){.lq_slots = 8, .n_workers = 2}));
+    q = rig.a.wq;
+    gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 0), GMK_OK);
+    fill_stack(q, 4); /* 5: one more, unseen */
+    yielded.task.yield_count = 1;
+    gmk_test_assert(!gmki_put_oldest(q, &yielded));
+    for (uint32_t i = 0; i < 3; i++)
+        gmk_test_assert(gmki_put_oldest(q, &back));
+    gmk_test_assert(!gmki_put_oldest(q, &back));
+    gmk_test_assert_eq(spawn(GMK_PRIO_NORMAL, 1), GMK_OK);
+    gmk_test_assert_eq(gmk_lq_count(&q->stack), 8);
+    for (uint32_t i = 0; i < 3; i++) {
+        c = gmk_lq_take_oldest(&q->stack);
+        GMK_REQUIRE(c != NULL);
+        gmk_test_assert_eq(c->task.meta0, 77);
+    }
+    rig_end(&rig);
+}
+
 /* In a kernel. -------------------------------------------------------------------- */
 
 enum { ROOT = 1, LEAF, YIELDER, RESPAWN, LATE, TREE, MEET, BOUND, BOUND_ROOT, MANY, KEEP, SPLIT };

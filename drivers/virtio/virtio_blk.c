@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * The virtio block driver.
- * Floor: drivers. Each request in flight has a slot: a header, a status byte and a table of
- * parts in DMA memory. A device that answers what it was not asked, twice, with nonsense or
- * without a status is broken: its bus mastering is taken away and all requests end.
- * On a deadline the device is reset. The ring and the slots' memory exist twice and change
- * places at each reset (a generation), so that what a device still writes into the old ones is
- * seen, counted, and confused with no later request.
+ * Floor: drivers. drivers/blk_queue.h keeps the requests; a slot has a header, a status byte and a
+ * table of parts in DMA memory. A device that answers what it was not asked, twice, with nonsense
+ * or without a status is broken.
+ * The ring and the slots' memory exist twice and change places at each reset (a generation), so
+ * that what a device still writes into the old ones is seen, counted, and confused with no later
+ * request.
  * Source: SPEC BM-36, BM-37; Virtual I/O Device 1.2 sections 2.7, 5.2. */
 #include "drivers/virtio/virtio_blk.h"
 
+#include "drivers/blk_queue.h"
 #include "drivers/drivers.h"
 
 #include "drivers/virtio/virtio.h"
@@ -24,14 +25,10 @@ enum { CFG_CAPACITY = 0, CFG_SIZE_MAX = 8, CFG_SEG_MAX = 12, CFG_BLK_SIZE = 20 }
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_NONE = 0xff };
 
-#define DEPTH 256u
 #define SEGS 33u /* parts of the data: 128 KiB of pages that begin anywhere */
 #define HEAD_BYTES 16u
 #define ID_BYTES 20u
 #define MAX_BLOCK 65536u
-#define MAX_FRUITLESS 8u /* resets without one answer between them */
-#define LOOK_EVERY 16u   /* polls of a busy device between two looks at the clock */
-#define NO_SLOT 0xffffu
 #define ID_NS 500000000ull /* for the serial number, at start */
 #define OP_GET_ID 0x100u   /* our own request, beside enum blk_op */
 
@@ -46,24 +43,13 @@ typedef struct vblk_shared {
 
 GMK_STATIC_ASSERT(sizeof(vblk_shared_t) == 32 + 16 * (SEGS + 2), "tables are aligned to 16");
 
-typedef struct vblk_slot {
-    blk_req_t *req; /* null: free */
-    uint64_t deadline_ns;
-    uint32_t bytes; /* of data */
-    uint16_t next;  /* of the free ones */
-    bool again;     /* it was in flight when the device was reset */
-} vblk_slot_t;
-
 typedef struct vblk {
-    blk_dev_t blk; /* first: the ops cast */
+    blk_queue_t q; /* first: the ops cast */
     virtio_pci_t v;
     vring_t ring;
     uint64_t features;
     uint32_t size_max, segs, ring_size;
     uint16_t vector;
-    bool armed;
-    gmk_a32_t irqs; /* since it was armed */
-    uint32_t fruitless, polls;
 
     struct {
         void *mem;
@@ -76,43 +62,14 @@ typedef struct vblk {
 
     vblk_shared_t *shared;
     uint64_t shared_phys;
-    vblk_slot_t slot[DEPTH];
-    uint16_t slot_of[VRING_MAX]; /* of a head */
-    uint16_t free_slot;
-    blk_list_t ready;         /* ended, done not yet called; status is set */
-    vblk_slot_t again[DEPTH]; /* of on_timeout: 8 KiB are too much for a stack */
+    uint32_t bytes[BLK_QUEUE_DEPTH]; /* of data, by slot */
+    uint16_t slot_of[VRING_MAX];     /* of a head */
 } vblk_t;
 
 static vblk_t devs[VIRTIO_BLK_DEVS];
 static uint32_t n_devs;
 
-static vblk_t *vblk_of(blk_dev_t *d) { return (vblk_t *)(void *)d; }
-
-/* sync: blk.broken */
-static bool is_broken(const vblk_t *d) { return gmk_load_acq(&d->blk.broken, GMK_DEV) != 0; }
-
-/* Slots. ------------------------------------------------------------------------------- */
-
-static void free_slot(vblk_t *d, uint16_t s)
-{
-    d->slot[s].req = NULL;
-    d->slot[s].next = d->free_slot;
-    d->free_slot = s;
-}
-
-static void free_all_slots(vblk_t *d)
-{
-    d->free_slot = NO_SLOT;
-    for (uint32_t i = d->blk.depth; i-- > 0;)
-        free_slot(d, (uint16_t)i);
-}
-
-/* Ends a request: done is called by the next poll. */
-static void end(vblk_t *d, blk_req_t *r, int status)
-{
-    r->status = (int16_t)status;
-    blk_list_add(&d->ready, r);
-}
+static vblk_t *vblk_of(blk_queue_t *q) { return (vblk_t *)(void *)q; }
 
 /* Starting. ----------------------------------------------------------------------------- */
 
@@ -127,7 +84,6 @@ static void lay_out(vblk_t *d)
     d->ring.event_idx = (d->features & VIRTIO_F_EVENT_IDX) != 0;
     d->shared = (void *)((char *)d->area[i].mem + ring_bytes);
     d->shared_phys = d->area[i].phys + ring_bytes;
-    free_all_slots(d);
 }
 
 /* Hands the ring over. pre: the device was reset and has its features. */
@@ -137,15 +93,15 @@ static int hand_over(vblk_t *d)
     if (virtio_pci_setup_queue(&d->v, 0, &d->ring, d->vector) != 0)
         return BLK_E_BROKEN;
     vring_quiet(&d->ring);
-    d->armed = false;
     virtio_pci_set_status(&d->v, virtio_pci_get_status(&d->v) | VIRTIO_S_DRIVER_OK);
     return BLK_OK;
 }
 
-/* Resets and starts with the other memory; the slots' requests must be taken out before. */
-static int restart(vblk_t *d)
+/* With the other memory. */
+static int restart(blk_queue_t *q)
 {
-    gmk_count_add(&d->blk.stats.resets, 1);
+    vblk_t *d = vblk_of(q);
+
     d->old_used = d->ring.used;
     d->old_idx = d->ring.last_used;
     d->generation++;
@@ -161,30 +117,12 @@ static int restart(vblk_t *d)
     return hand_over(d);
 }
 
-/* Answers that the device wrote into the memory of the generation before. */
-static void count_late(vblk_t *d)
+static void stop(blk_queue_t *q)
 {
-    uint16_t idx, late;
+    vblk_t *d = vblk_of(q);
 
-    if (d->old_used == NULL)
-        return;
-    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
-    late = (uint16_t)(idx - d->old_idx);
-    d->old_idx = idx;
-    gmk_count_add(&d->blk.stats.spurious, late <= d->ring_size ? late : 1);
-}
-
-/* No longer used: it cannot write to memory, and every request ends. */
-static void give_up(vblk_t *d)
-{
-    gmk_store_rel(&d->blk.broken, 1, GMK_DEV); /* sync: blk.broken */
     pci_disable(d->v.pci, PCI_CMD_MASTER);
     virtio_pci_set_status(&d->v, 0);
-    for (uint16_t i = 0; i < d->blk.depth; i++)
-        if (d->slot[i].req != NULL) {
-            end(d, d->slot[i].req, BLK_E_BROKEN);
-            free_slot(d, i);
-        }
 }
 
 /* Submitting. ---------------------------------------------------------------------------- */
@@ -230,10 +168,9 @@ static uint32_t type_of(const blk_req_t *r)
     }
 }
 
-/* Puts a request that blk_check has passed on the ring, in slot s.
- * returns: 1 on the ring; 0 no room; negative: a status to end it with. */
-static int put(vblk_t *d, uint16_t s, blk_req_t *r)
+static int put(blk_queue_t *q, uint32_t s, const blk_req_t *r)
 {
+    vblk_t *d = vblk_of(q);
     vblk_shared_t *sh = &d->shared[s];
     uint64_t phys = d->shared_phys + (uint64_t)s * sizeof(*sh);
     uint32_t bytes = r->op == OP_GET_ID ? ID_BYTES : r->n_sectors * BLK_SECTOR;
@@ -257,238 +194,86 @@ static int put(vblk_t *d, uint16_t s, blk_req_t *r)
                      phys + offsetof(vblk_shared_t, table));
     if (head < 0)
         return 0;
-    d->slot_of[head] = s;
-    d->slot[s].bytes = bytes;
-    return 1;
-}
-
-/* One request into a slot. returns: as put. */
-static int start(vblk_t *d, blk_req_t *r, uint64_t deadline_ns, bool again)
-{
-    uint16_t s = d->free_slot;
-    int rc;
-
-    if (s == NO_SLOT)
-        return 0;
-    rc = put(d, s, r);
-    if (rc <= 0)
-        return rc;
-    d->free_slot = d->slot[s].next;
-    d->slot[s].req = r;
-    d->slot[s].deadline_ns = deadline_ns;
-    d->slot[s].again = again;
-    if (deadline_ns < d->blk.due_ns)
-        d->blk.due_ns = deadline_ns;
+    d->slot_of[head] = (uint16_t)s;
+    d->bytes[s] = bytes;
     return 1;
 }
 
 static void ring_bell(vblk_t *d)
 {
-    gmk_count_add(&d->blk.stats.kicks, 1);
+    gmk_count_add(&d->q.blk.stats.kicks, 1);
     virtio_pci_notify(&d->v, 0, &d->ring);
 }
 
-static void publish(vblk_t *d)
+static void publish(blk_queue_t *q)
 {
+    vblk_t *d = vblk_of(q);
+
     if (vring_publish(&d->ring))
         ring_bell(d);
 }
 
-static uint32_t vblk_submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
-{
-    vblk_t *d = vblk_of(blk);
-    uint64_t now = dev_now_ns();
-    uint32_t i;
-
-    for (i = 0; i < n; i++) {
-        uint64_t deadline = r[i]->deadline_ns != 0 ? r[i]->deadline_ns : now + BLK_TIMEOUT_NS;
-        int rc = r[i]->op == OP_GET_ID ? BLK_OK : blk_check(blk, r[i], now);
-
-        if (rc == BLK_OK && (r[i]->op != BLK_FLUSH || blk->can_flush)) {
-            rc = start(d, r[i], deadline, false);
-            if (rc == 0)
-                break;
-        }
-        blk_begin(blk, r[i]);
-        if (rc <= 0)
-            end(d, r[i], rc);
-    }
-    publish(d);
-    return i;
-}
-
 /* Answers. --------------------------------------------------------------------------------- */
 
-/* How a request ended; 1: the answer is nonsense. */
-static int judge(const vblk_t *d, uint16_t s, uint32_t len)
+/* How the request of a slot ended; 1: the answer is nonsense. */
+static int judge(const vblk_t *d, uint32_t s, uint32_t len)
 {
-    const vblk_slot_t *slot = &d->slot[s];
+    const blk_req_t *r = d->q.slot[s].req;
     uint8_t status = gmk_load_rlx(&d->shared[s].status, GMK_SYS); /* relaxed: acquired by idx */
 
     /* Some legacy devices count the header. */
-    if (status == S_NONE || len > HEAD_BYTES + slot->bytes + 1)
+    if (status == S_NONE || len > HEAD_BYTES + d->bytes[s] + 1)
         return 1;
     if (status == S_UNSUPP)
         return BLK_E_UNSUPPORTED;
-    if (status != S_OK || (slot->req->op == BLK_READ && len < slot->bytes + 1))
+    if (status != S_OK || (r->op == BLK_READ && len < d->bytes[s] + 1))
         return BLK_E_DEVICE;
     return BLK_OK;
 }
 
-/* Takes one answer off the ring. returns: the request and how it ended; null: there is
- * none, or the device is broken now. */
-static blk_req_t *next_answer(vblk_t *d, int *status)
+static int take(blk_queue_t *q, int *status)
 {
+    vblk_t *d = vblk_of(q);
     vring_used_t u;
-    blk_req_t *r;
-    uint16_t s;
     int rc = vring_take(&d->ring, &u);
+    uint32_t s;
 
-    if (rc == 0)
-        return NULL;
-    s = rc > 0 ? d->slot_of[u.id] : NO_SLOT;
-    *status = s != NO_SLOT ? judge(d, s, u.len) : 1;
-    if (*status > 0) {
-        gmk_count_add(&d->blk.stats.spurious, 1);
-        give_up(d);
-        return NULL;
-    }
-    d->fruitless = 0;
-    r = d->slot[s].req;
-    free_slot(d, s);
-    return r;
+    if (rc <= 0)
+        return rc == 0 ? BLK_QUEUE_EMPTY : BLK_QUEUE_NONSENSE;
+    s = d->slot_of[u.id];
+    *status = judge(d, s, u.len);
+    return *status <= 0 ? (int)s : BLK_QUEUE_NONSENSE;
 }
 
-/* Deadlines. --------------------------------------------------------------------------------- */
-
-/* Takes all requests out of their slots: those that are late or have been through a reset
- * before end, the others stand in d->again. returns: how many those are. */
-static uint32_t take_out(vblk_t *d, uint64_t now)
+static uint32_t look(blk_queue_t *q)
 {
-    uint32_t n = 0;
+    vblk_t *d = vblk_of(q);
+    uint16_t idx, late;
 
-    for (uint16_t i = 0; i < d->blk.depth; i++) {
-        vblk_slot_t *s = &d->slot[i];
-
-        if (s->req == NULL)
-            continue;
-        if (s->deadline_ns <= now)
-            end(d, s->req, BLK_E_TIMEOUT);
-        else if (s->again)
-            end(d, s->req, BLK_E_RESET);
-        else
-            d->again[n++] = *s;
-        s->req = NULL;
-    }
-    return n;
+    if (vring_overslept(&d->ring))
+        ring_bell(d);
+    if (d->old_used == NULL)
+        return 0;
+    idx = gmk_load_acq(&d->old_used->idx, GMK_SYS); /* sync: virtio.used */
+    late = (uint16_t)(idx - d->old_idx);
+    d->old_idx = idx;
+    return late <= d->ring_size ? late : 1;
 }
 
-/* A deadline has passed. */
-static void on_timeout(vblk_t *d, uint64_t now)
+/* Interrupts. --------------------------------------------------------------------------------- */
+
+static void quiet(blk_queue_t *q, uint32_t n_irqs)
 {
-    uint32_t n = take_out(d, now);
-    int rc = ++d->fruitless > MAX_FRUITLESS ? BLK_E_BROKEN : restart(d);
-
-    d->blk.due_ns = BLK_NEVER;
-    if (rc != BLK_OK)
-        give_up(d);
-    for (uint32_t i = 0; i < n; i++) {
-        blk_req_t *r = d->again[i].req;
-
-        if (rc == BLK_OK && start(d, r, d->again[i].deadline_ns, true) == 1)
-            gmk_count_add(&d->blk.stats.requeued, 1);
-        else
-            end(d, r, rc == BLK_OK ? BLK_E_RESET : rc);
-    }
-    if (rc == BLK_OK)
-        publish(d);
-}
-
-static uint64_t next_deadline(const vblk_t *d)
-{
-    uint64_t due = BLK_NEVER;
-
-    for (uint32_t i = 0; i < d->blk.depth; i++)
-        if (d->slot[i].req != NULL && d->slot[i].deadline_ns < due)
-            due = d->slot[i].deadline_ns;
-    return due;
-}
-
-/* Finds the next deadline, and acts on one that has passed. Answers that are there already
- * count: poll may have reached its limit before them. */
-static void look_at_time(vblk_t *d)
-{
-    uint64_t now = dev_now_ns();
-    blk_req_t *r;
-    int status;
-
-    count_late(d);
-    if (now < d->blk.due_ns)
-        return;
-    d->blk.due_ns = next_deadline(d);
-    if (d->blk.due_ns > now)
-        return;
-    while ((r = next_answer(d, &status)) != NULL)
-        end(d, r, status);
-    if (is_broken(d))
-        return;
-    d->blk.due_ns = next_deadline(d);
-    if (d->blk.due_ns <= now)
-        on_timeout(d, now);
-}
-
-/* The rest of the interface. ------------------------------------------------------------------ */
-
-static uint32_t give_ready(vblk_t *d, uint32_t max)
-{
-    uint32_t n = 0;
-    blk_req_t *r;
-
-    while (n < max && (r = blk_list_take(&d->ready)) != NULL) {
-        blk_finish(&d->blk, r, r->status);
-        n++;
-    }
-    return n;
-}
-
-/* Interrupts are off while answers are looked for. */
-static void disarm(vblk_t *d, bool found)
-{
-    if (d->armed && found && gmk_load_acq(&d->irqs, GMK_DEV) == 0 && /* sync: virtio.irqs */
-        dev_now_ns() >= d->blk.due_ns)
-        gmk_count_add(&d->blk.stats.lost_irqs, 1);
-    d->armed = false;
-    vring_quiet(&d->ring);
-}
-
-static uint32_t vblk_poll(blk_dev_t *blk, uint32_t max)
-{
-    vblk_t *d = vblk_of(blk);
-    bool live = !is_broken(d);
-    uint32_t n = give_ready(d, max);
-    blk_req_t *r;
-    int status;
-
-    gmk_count_add(&blk->stats.polls, 1);
-    if (live) {
-        disarm(d, vring_pending(&d->ring));
-        for (; n < max && (r = next_answer(d, &status)) != NULL; n++)
-            blk_finish(blk, r, status);
-        if (!is_broken(d) && (n == 0 || ++d->polls % LOOK_EVERY == 0))
-            look_at_time(d);
-        if (n == 0 && !is_broken(d) && vring_overslept(&d->ring))
-            ring_bell(d);
-        n += give_ready(d, max - n);
-    }
-    if (blk->inflight == 0)
-        blk->due_ns = BLK_NEVER;
-    return n;
+    (void)n_irqs;
+    vring_quiet(&vblk_of(q)->ring);
 }
 
 /* Listens, and looks again after a read of the device, which no emulator carries out early: see
- * vring_overslept. returns: false: there is an answer already. */
-static bool listen_well(vblk_t *d)
+ * vring_overslept. */
+static bool listen(blk_queue_t *q)
 {
+    vblk_t *d = vblk_of(q);
+
     if (!vring_listen(&d->ring))
         return false;
     (void)virtio_pci_get_status(&d->v);
@@ -497,53 +282,15 @@ static bool listen_well(vblk_t *d)
     return !vring_pending(&d->ring);
 }
 
-static bool vblk_arm(blk_dev_t *blk)
-{
-    vblk_t *d = vblk_of(blk);
-
-    if (d->ready.head != NULL)
-        return false;
-    if (is_broken(d))
-        return true;
-    gmk_store_rel(&d->irqs, 0, GMK_DEV); /* sync: virtio.irqs */
-    d->armed = true;
-    if (listen_well(d))
-        return true;
-    d->armed = false;
-    vring_quiet(&d->ring);
-    return false;
-}
-
-static int vblk_reset(blk_dev_t *blk)
-{
-    vblk_t *d = vblk_of(blk);
-    int rc;
-
-    for (uint16_t i = 0; i < blk->depth; i++)
-        if (d->slot[i].req != NULL) {
-            end(d, d->slot[i].req, BLK_E_RESET);
-            d->slot[i].req = NULL;
-        }
-    rc = restart(d);
-    d->fruitless = 0;
-    blk->due_ns = BLK_NEVER;
-    if (rc == BLK_OK)
-        gmk_store_rel(&blk->broken, 0, GMK_DEV); /* sync: blk.broken */
-    else
-        give_up(d);
-    return rc;
-}
-
-static const blk_ops_t vblk_ops = {
-    .submit = vblk_submit, .poll = vblk_poll, .arm = vblk_arm, .reset = vblk_reset};
-
-static void on_interrupt(void *arg)
-{
-    vblk_t *d = arg;
-
-    gmk_add_ar(&d->irqs, 1, GMK_DEV); /* sync: virtio.irqs */
-    blk_irq(&d->blk);
-}
+static const blk_queue_ops_t vblk_ops = {.put = put,
+                                         .publish = publish,
+                                         .publish_early = true,
+                                         .take = take,
+                                         .quiet = quiet,
+                                         .listen = listen,
+                                         .look = look,
+                                         .restart = restart,
+                                         .stop = stop};
 
 /* Setting up a device. ---------------------------------------------------------------------------
  */
@@ -564,7 +311,7 @@ static int agree(vblk_t *d)
 /* What the device says of itself. returns: BLK_OK, BLK_E_UNSUPPORTED. */
 static int read_limits(vblk_t *d)
 {
-    blk_dev_t *b = &d->blk;
+    blk_dev_t *b = &d->q.blk;
     uint32_t n;
 
     b->capacity = virtio_pci_cfg_read64(&d->v, CFG_CAPACITY);
@@ -593,8 +340,8 @@ static int choose_sizes(vblk_t *d)
     bool indirect = (d->features & VIRTIO_F_INDIRECT) != 0;
     uint32_t n = virtio_pci_queue_size(&d->v, 0);
 
-    if (d->v.modern && n > DEPTH)
-        n = DEPTH; /* a 1.x device takes less than it offers */
+    if (d->v.modern && n > BLK_QUEUE_DEPTH)
+        n = BLK_QUEUE_DEPTH; /* a 1.x device takes less than it offers */
     if (n == 0 || n > VRING_MAX || (!indirect && n < 4))
         return BLK_E_UNSUPPORTED;
     d->ring_size = n;
@@ -603,14 +350,14 @@ static int choose_sizes(vblk_t *d)
     if (d->segs < 2) /* one sector may lie on two pages */
         return BLK_E_UNSUPPORTED;
     n = indirect ? n : n / 3;
-    d->blk.depth = n < DEPTH ? n : DEPTH;
-    d->blk.max_sectors = (d->segs - 1) * (DEV_PAGE / BLK_SECTOR);
-    return d->blk.max_sectors >= d->blk.block_bytes / BLK_SECTOR ? BLK_OK : BLK_E_UNSUPPORTED;
+    blk_queue_size(&d->q, n < BLK_QUEUE_DEPTH ? n : BLK_QUEUE_DEPTH);
+    d->q.blk.max_sectors = (d->segs - 1) * (DEV_PAGE / BLK_SECTOR);
+    return d->q.blk.max_sectors >= d->q.blk.block_bytes / BLK_SECTOR ? BLK_OK : BLK_E_UNSUPPORTED;
 }
 
 static int get_memory(vblk_t *d)
 {
-    d->area_bytes = vring_bytes(d->ring_size) + d->blk.depth * sizeof(vblk_shared_t);
+    d->area_bytes = vring_bytes(d->ring_size) + d->q.blk.depth * sizeof(vblk_shared_t);
     for (uint32_t i = 0; i < 2; i++) {
         d->area[i].mem = dev_dma_alloc(d->area_bytes, &d->area[i].phys);
         if (d->area[i].mem == NULL)
@@ -625,9 +372,10 @@ static void get_interrupt(vblk_t *d)
     dev_msi_t msi;
 
     d->vector = VIRTIO_NO_VECTOR;
-    if (dev_irq_alloc(on_interrupt, d, 0, &msi) == 0 && virtio_pci_use_msix(&d->v, &msi) == 0)
+    if (dev_irq_alloc(blk_queue_interrupt, &d->q, 0, &msi) == 0 &&
+        virtio_pci_use_msix(&d->v, &msi) == 0)
         d->vector = 0;
-    d->blk.has_irq = d->vector == 0;
+    d->q.blk.has_irq = d->vector == 0;
 }
 
 static void id_done(blk_req_t *r) { *(int *)r->user = r->status; }
@@ -635,6 +383,7 @@ static void id_done(blk_req_t *r) { *(int *)r->user = r->status; }
 /* The serial number; a device may not know it. */
 static void read_serial(vblk_t *d)
 {
+    blk_dev_t *b = &d->q.blk;
     uint32_t text[(ID_BYTES + 3) / 4] = {0};
     int status = 1;
     blk_req_t r = {.op = OP_GET_ID,
@@ -642,22 +391,23 @@ static void read_serial(vblk_t *d)
                    .done = id_done,
                    .user = &status,
                    .deadline_ns = dev_now_ns() + ID_NS};
-    blk_req_t *list = &r;
     uint32_t n = 0;
 
-    if (vblk_submit(&d->blk, &list, 1) == 0)
+    if (blk_queue_start(&d->q, &r, r.deadline_ns) != 1)
         return;
+    blk_begin(b, &r);
+    publish(&d->q);
     while (status == 1)
-        if (vblk_poll(&d->blk, 1) == 0)
+        if (b->ops->poll(b, 1) == 0)
             dev_relax();
     for (; status == BLK_OK && n < ID_BYTES; n++) {
         char c = ((const char *)text)[n];
 
         if (c == '\0')
             break;
-        d->blk.serial[n] = c >= ' ' && c <= '~' ? c : '?';
+        b->serial[n] = c >= ' ' && c <= '~' ? c : '?';
     }
-    d->blk.serial[n] = '\0';
+    b->serial[n] = '\0';
 }
 
 static int set_up(vblk_t *d, const pci_device_t *pci)
@@ -701,13 +451,11 @@ int virtio_blk_init(const pci_device_t *pci)
     if (n_devs == VIRTIO_BLK_DEVS)
         return BLK_E_UNSUPPORTED;
     gmk_hal_memset(d, 0, sizeof(*d));
-    gmk_hal_memcpy(d->blk.name, "virtio0", sizeof("virtio0"));
-    d->blk.name[6] = (char)('0' + n_devs);
-    blk_setup(&d->blk, &vblk_ops);
+    blk_queue_init(&d->q, &vblk_ops, "virtio", n_devs);
     rc = set_up(d, pci);
     if (rc == BLK_OK) {
         read_serial(d);
-        rc = blk_register(&d->blk) == 0 ? BLK_OK : BLK_E_UNSUPPORTED;
+        rc = blk_register(&d->q.blk) == 0 ? BLK_OK : BLK_E_UNSUPPORTED;
     }
     if (rc == BLK_OK)
         n_devs++;
@@ -737,7 +485,7 @@ static int one(enum blk_op op, uint64_t sector, void *buf)
 {
     if (n_devs == 0)
         return BLK_E_NO_DISK;
-    return blk_sync(&devs[0].blk, op, sector, 1, buf);
+    return blk_sync(&devs[0].q.blk, op, sector, 1, buf);
 }
 
 int virtio_blk_read(uint64_t sector, void *buf) { return one(BLK_READ, sector, buf); }
@@ -748,4 +496,4 @@ int virtio_blk_write(uint64_t sector, const void *buf)
     return one(BLK_WRITE, sector, (void *)(uintptr_t)buf);
 }
 
-uint64_t virtio_blk_capacity(void) { return n_devs != 0 ? devs[0].blk.capacity : 0; }
+uint64_t virtio_blk_capacity(void) { return n_devs != 0 ? devs[0].q.blk.capacity : 0; }

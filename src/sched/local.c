@@ -91,17 +91,26 @@ void gmki_share(gmki_agent_t *a, uint32_t part)
 }
 
 /* Spawns until the next look that is due anyway: before one more task stands behind the
- * handler that runs, which may run on for long, then every eighth (spawn_most). */
+ * handler that runs, which may run on for long, then every eighth (spawn_most). A queue above the
+ * watermark must first lose what it has too much: spawn_to - stack.oldest is never more than it. */
 void gmki_spawn_bound(gmki_agent_t *a)
 {
     gmki_wq_t *q = a->wq;
     uint32_t have = gmki_local_count(q);
-    uint32_t room = have < q->limit ? q->limit - have : 0;
+    uint32_t room = q->limit - have; /* a step back on the circle where that is below zero */
     uint32_t look = have >= 2 ? q->spawn_most : have == 0 && q->offer_from != 0;
 
-    if (a->sched->n_workers != 1)
+    if (a->sched->n_workers != 1 && have < q->limit)
         room = gmk_min32(room, look);
     q->spawn_to = q->stack.newest + room;
+}
+
+bool gmki_put_oldest(gmki_wq_t *q, const gmk_cell_t *c)
+{
+    if (!gmki_is_spawned(c) || !gmk_lq_push_oldest(&q->stack, c))
+        return false;
+    q->spawn_to--;
+    return true;
 }
 
 int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
@@ -112,6 +121,7 @@ int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t)
 
     if (GMK_PRIORITY(t->flags) < a->priority || have >= q->limit)
         return gmki_spawn_shared(a, t);
+    GMK_ASSERT(gmk_lq_room(&q->stack) != 0, "the stack ends beyond the watermark");
     gmki_stamp(a, c, t);
     q->stack.newest++;
     a->spawn_row = NULL;

@@ -409,6 +409,8 @@ GMK_FN void gmki_stamp(gmki_agent_t *a, gmk_cell_t *c, const gmk_task_t *t)
 int gmki_spawn(gmki_agent_t *a, const gmk_task_t *t);
 /* Until the worker runs on, so many spawns need no look at limit, room and the idle. */
 void gmki_spawn_bound(gmki_agent_t *a);
+/* Puts a spawned task back as the oldest. returns: false: it is none, or there is no room. */
+bool gmki_put_oldest(gmki_wq_t *q, const gmk_cell_t *c);
 
 /* What gmk_emit does for most tasks: its head is that of the last one checked, and a cell is
  * free. returns: false, and nothing is done, where gmki_spawn must look closer. */
@@ -424,6 +426,7 @@ GMK_FN bool gmki_spawn_again(gmki_agent_t *a, const gmk_task_t *t)
     newest = q->stack.newest;
     if (GMK_UNLIKELY((int32_t)(newest - q->spawn_to) >= 0))
         return false;
+    GMK_ASSERT(gmk_lq_room(&q->stack) != 0, "spawn_to is within the stack");
     gmk_cell_write_as(gmk_lq_at(&q->stack, newest), t, head, gmki_seq(a));
     q->stack.newest = newest + 1;
     gmk_count_add(row, 1);

@@ -108,7 +108,7 @@ static GMK_NOINLINE uint32_t run_older(gmki_agent_t *a, gmki_core_t *k)
         n += run_cell(a, k, &c, 1);
     /* What was put there for others to steal, if they are as busy. */
     if (gmk_cells_pop(&q->shared.ring, q->shared.cells, &c, 1, GMK_DEV) != 0 &&
-        !(gmki_is_spawned(&c) && gmk_lq_push_oldest(&q->stack, &c)))
+        !gmki_put_oldest(q, &c))
         n += run_cell(a, k, &c, 1);
     if (whole && gmk_lq_pop_oldest(&q->fifo, &c))
         n += run_cell(a, k, &c, 1);

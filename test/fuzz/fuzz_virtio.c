@@ -1,64 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * virtio-blk against a device that the input plays: it answers well, badly, late or never,
  * writes what it likes into ring, slots and configuration, and time passes as it likes.
- * Whatever it does, each request that was taken ends once, in bounded time, and after a reset
- * a device that keeps the rules again works again.
  * Floor: tests. Source: SPEC BM-34 to BM-37. */
 #include "../model_virtio.h"
 
 #include "drivers/virtio/virtio_blk.h"
-#include "fuzz.h"
+#include "fuzz_disk.h"
 
 #define SECTORS 1003u
-#define JOBS 64u
-#define MAX_STEPS 400u
 
-typedef struct job {
-    blk_req_t r;
-    bool taken;
-} job_t;
-
-/* All that is asked for: a device may say that it has more than SECTORS. */
-#define ASK_SECTOR 1100u
-#define ASK_MANY 300u
-static uint8_t image[(ASK_SECTOR + ASK_MANY) * 512];
-GMK_ALIGNAS(4096) static uint8_t space[JOBS][33u << 12];
-static job_t job[JOBS];
 static mv_t dev;
-static blk_dev_t *disk;
-static bool dirty; /* what the driver wrote cannot be trusted by the model */
-static bool lied;
-
-static void on_done(blk_req_t *r)
-{
-    job_t *j = r->user;
-
-    FUZZ_CHECK(j->taken);
-    FUZZ_CHECK(r->status <= 0 && blk_status_text(r->status)[0] != 'u');
-    j->taken = false;
-}
-
-static void submit(bytes_t *b)
-{
-    uint32_t i = take8(b) % JOBS;
-    job_t *j = &job[i];
-    blk_req_t *r = &j->r;
-    uint8_t how = take8(b);
-
-    if (j->taken)
-        return;
-    *r = (blk_req_t){.op = how % 5 == 4 ? BLK_FLUSH : how % 2, .done = on_done, .user = j};
-    if (r->op != BLK_FLUSH) {
-        r->sector = take16(b) % ASK_SECTOR;
-        r->n_sectors = take8(b) % 8 == 0 ? take16(b) % ASK_MANY : 1 + how / 32u;
-        r->buf = space[i] + 4u * how;
-    }
-    if ((how & 64) != 0)
-        r->deadline_ns = dev_now_ns() + 1000000ull * take16(b);
-    j->taken = true;
-    if (disk->ops->submit(disk, &r, 1) == 0)
-        j->taken = false;
-}
 
 static void answer(bytes_t *b, bool lie)
 {
@@ -100,18 +51,6 @@ static void write_used(bytes_t *b)
         mv_tell(&dev);
 }
 
-static void write_anywhere(bytes_t *b)
-{
-    uint32_t n = take8(b) % 16u;
-
-    dirty = lied = true;
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t at = MP_POOL_PHYS + take32(b) % (256u << 10);
-
-        scribble(at, take8(b));
-    }
-}
-
 static void misbehave(bytes_t *b)
 {
     uint8_t how = take8(b);
@@ -127,35 +66,20 @@ static void misbehave(bytes_t *b)
         mv_interrupt(&dev);
 }
 
-static void step(bytes_t *b)
+static void act(bytes_t *b, uint8_t op)
 {
-    uint8_t op = take8(b) % 20;
-
-    if (op < 6)
-        submit(b);
-    else if (op < 9)
+    if (op < 9)
         answer(b, false);
     else if (op == 9)
         answer(b, true);
     else if (op == 10 && dev.enabled)
         mv_tell(&dev);
-    else if (op < 14)
-        disk->ops->poll(disk, take8(b) % 70u);
-    else if (op == 14)
-        gmk_add_ar(&mp.clock, 20000000ull * take8(b), GMK_DEV);
-    else if (op == 15)
-        disk->ops->arm(disk);
-    else if (op == 16 && disk->ops->reset(disk) == BLK_OK)
-        dirty = false; /* other, clean memory */
     else if (op == 17)
         write_used(b);
-    else if (op == 18)
-        write_anywhere(b);
     else if (op == 19)
         misbehave(b);
 }
 
-/* A device that the input makes up; often an honest one. returns: honest. */
 static bool make(bytes_t *b)
 {
     uint8_t how = take8(b);
@@ -179,65 +103,19 @@ static bool make(bytes_t *b)
     return false;
 }
 
-/* Everything ends, however long the device is silent. */
-static void settle(void)
-{
-    for (uint32_t i = 0; i < 50 && disk->inflight != 0; i++) {
-        gmk_add_ar(&mp.clock, 70000000000ull, GMK_DEV);
-        disk->ops->poll(disk, 1000);
-    }
-    FUZZ_CHECK(disk->inflight == 0);
-    for (uint32_t i = 0; i < JOBS; i++)
-        FUZZ_CHECK(!job[i].taken);
-    FUZZ_CHECK(gmk_count_get(&disk->stats.submitted) == gmk_count_get(&disk->stats.completed));
-}
+static void obey(void) { dev.no_reset = dev.refuse = false; }
 
-/* It keeps the rules again. */
-static void mend(void)
+static mp_func_t *plug(void)
 {
-    uint32_t complaints = mp.complaints;
-
-    dev.no_reset = dev.refuse = false;
-    dev.eager = true;
-    FUZZ_CHECK(disk->ops->reset(disk) == BLK_OK);
-    for (uint32_t i = 0; i < 40; i++) {
-        memset(image + 512 * (i % SECTORS), (int)i, 512);
-        FUZZ_CHECK(blk_sync(disk, BLK_READ, i % SECTORS, 1, space[0]) == BLK_OK);
-        FUZZ_CHECK(space[0][0] == (uint8_t)i && space[0][511] == (uint8_t)i);
-    }
-    FUZZ_CHECK(mp.complaints == complaints);
+    mv_plug(&dev, 0, 4);
+    return dev.func;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+    static const fuzz_disk_t virtio = {make, plug, act, obey, virtio_blk_forget_all, &dev.eager};
     bytes_t b = {.p = data, .n = n};
-    bool honest;
 
-    virtio_blk_forget_all();
-    blk_forget_all();
-    mp_reset();
-    memset(job, 0, sizeof(job));
-    honest = make(&b);
-    dirty = !honest;
-    lied = !honest;
-    mv_plug(&dev, 0, 4);
-    if (!honest)
-        for (uint32_t i = take8(&b) % 16u; i > 0; i--)
-            dev.func->cfg[0x34 + take8(&b) % (256 - 0x34)] = take8(&b);
-    FUZZ_CHECK(drivers_init() == 1 || !honest);
-    disk = blk_find(NULL);
-    if (disk == NULL) {
-        FUZZ_CHECK(mp.n_live == 0);
-        return 0;
-    }
-    dev.eager = false;
-    for (uint32_t i = 0; i < MAX_STEPS && more(&b); i++)
-        step(&b);
-    FUZZ_CHECK(lied || mp.complaints == 0);
-    settle();
-    if (honest)
-        mend();
-    virtio_blk_forget_all();
-    FUZZ_CHECK(mp.n_live == 0);
+    run(&virtio, &b);
     return 0;
 }
