@@ -3,14 +3,14 @@
 # Runs storms one after another and sums them. usage: run-storms.sh PROGRAM ARG... [-- ...]
 # Each must end with a closing line `N passed, N failed, N skipped`; one that ends badly
 # or ran nothing counts as one failed, whatever it printed; so does a run of none. Prints the sum as its own closing line.
-passed=0 failed=0 skipped=0
+. "$(dirname "$0")/closing.sh"
 out=$(mktemp) || exit 2
 trap 'rm -f "$out"' EXIT
 storm() {
     "$@" >"$out" 2>&1
     status=$?
     grep -vE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$out"
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$out" | tail -n 1)
+    line=$(closing_lines "$out" | tail -n 1)
     if [ "$status" -ne 0 ] || [ -z "$line" ]; then
         echo "[FAIL] $1: status $status"
         failed=$((failed + 1))
@@ -20,11 +20,8 @@ storm() {
         echo "[FAIL] $1: ran nothing"
         line='0 passed, 1 failed, 0 skipped'
     fi
-    passed=$((passed + ${line%% *}))
-    line=${line#*, }
-    failed=$((failed + ${line%% *}))
-    line=${line#*, }
-    skipped=$((skipped + ${line%% *}))
+    parts "$line"
+    add
 }
 if [ $# -eq 0 ]; then
     failed=1
@@ -48,5 +45,4 @@ while [ $# -gt 0 ]; do
     shift "$n"
     [ $# -eq 0 ] || shift
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -6,7 +6,8 @@
 # more at the end, a line each: of a long log people see the end.
 jobs=${TEST_JOBS:-2}
 limit=${TEST_LIMIT:-300}
-passed=0 failed=0 skipped=0 asserts=0 programs=0 bad=''
+. "$(dirname "$0")/closing.sh"
+asserts=0 programs=0 bad=''
 sh "$(dirname "$0")/positive.sh" "TEST_JOBS=$jobs" "TEST_LIMIT=$limit" || exit 2
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
@@ -41,42 +42,35 @@ while [ "$l" -lt "$jobs" ]; do
     l=$((l + 1))
 done
 wait
-for p; do
+for program; do
     programs=$((programs + 1))
     log=$dir/$programs.log
     rc=$(cat "$dir/$programs.rc")
-    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+    last=$(closing_lines "$log" | tail -n 1)
     n=$(sed -n 's/^assertions: \([0-9]*\)$/\1/p' "$log" | tail -n 1)
     asserts=$((asserts + ${n:-0}))
     if [ -z "$last" ]; then
         failed=$((failed + 1))
         how="died with status $rc"
         [ "$rc" -ne 124 ] || how="did not end within $limit s: $how"
-        blame "$p" "$how" "$log"
+        blame "$program" "$how" "$log"
         continue
     fi
-    p_n=${last%% *}
-    rest=${last#*, }
-    f_n=${rest%% *}
-    rest=${rest#*, }
-    s_n=${rest%% *}
-    if [ $((p_n + f_n + s_n)) -eq 0 ]; then
-        f_n=1
-        blame "$p" "ran nothing" "$log"
+    parts "$last"
+    if [ $((p + f + s)) -eq 0 ]; then
+        blame "$program" "ran nothing" "$log"
         failed=$((failed + 1))
         continue
     fi
-    passed=$((passed + p_n))
-    failed=$((failed + f_n))
-    skipped=$((skipped + s_n))
-    if [ "$f_n" -ne 0 ] || [ "$rc" -ne 0 ]; then
-        [ "$f_n" -ne 0 ] || failed=$((failed + 1))
-        blame "$p" "status $rc" "$log"
-    elif [ "$s_n" -ne 0 ]; then
-        echo "== $p: $last"
+    add
+    if [ "$f" -ne 0 ] || [ "$rc" -ne 0 ]; then
+        [ "$f" -ne 0 ] || failed=$((failed + 1))
+        blame "$program" "status $rc" "$log"
+    elif [ "$s" -ne 0 ]; then
+        echo "== $program: $last"
         grep '^\[SKIP\]' "$log"
     else
-        echo "== $p: $last"
+        echo "== $program: $last"
     fi
 done
 if [ "$programs" -eq 0 ]; then
@@ -85,5 +79,4 @@ if [ "$programs" -eq 0 ]; then
 fi
 printf '%s' "$bad"
 echo "$programs programs, $asserts assertions"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -21,7 +21,8 @@ chan_seeds=${CHAN_SEEDS:-2000}
 storm=${STORM:-15}
 boots=${BOOTS:-10}
 logs=build/check
-passed=0 failed=0 skipped=0 table='' bad=''
+. mk/closing.sh
+table='' bad=''
 sections='lint build-gcc build-clang test-gcc test-clang test-asan test-ubsan test-tsan
 test-debug strip tunables canary stress-tsan stress-asan sim fuzz mutants models protocols
 requirements runners headers install docs pipeline kernel kernel-test faults boots shim job
@@ -93,8 +94,7 @@ count() {
     *) last=1 ;;
     esac
     p=0 f=0 s=0
-    grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$1.log" |
-        tail -n "$last" >"$logs/$1.sum"
+    closing_lines "$logs/$1.log" | tail -n "$last" >"$logs/$1.sum"
     while read -r n _ m _ k _; do
         p=$((p + n)) f=$((f + m)) s=$((s + k))
     done <"$logs/$1.sum"
@@ -106,9 +106,7 @@ count() {
         f=1
         echo "[FAIL] $1: status $2"
     fi
-    passed=$((passed + p))
-    failed=$((failed + f))
-    skipped=$((skipped + s))
+    add
     grep '^\[SKIP\]' "$logs/$1.log"
     if [ "$f" -ne 0 ]; then
         found=$(grep -E '\[FAIL\]|: expected |^SUMMARY: |^== .*(status|died)|error:|Error [0-9]' \
@@ -142,5 +140,4 @@ echo
 printf '%s' "$bad"
 printf '%s' "$table"
 printf '%-12s %4d s\n\n' all $(($(date +%s) - begin))
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -13,7 +13,7 @@ seconds=${2:-600}
 mixed=${3:-3600}
 boots=${4:-100}
 logs=build/soak
-passed=0 failed=0 skipped=0
+. mk/closing.sh
 sh mk/positive.sh "SEEDS=$seeds" "SECONDS=$seconds" "MIXED=$mixed" \
     "BOOTS=$boots" || exit 2
 mkdir -p "$logs" || exit 2
@@ -26,16 +26,11 @@ run() {
     make --no-print-directory "$@" >"$logs/$name.log" 2>&1
     status=$?
     sed -i 's/\r$//' "$logs/$name.log" # the kernel's serial port ends lines so
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/$name.log" | tail -n 1)
-    [ -n "$line" ] || line='0 passed, 1 failed, 0 skipped'
-    p=${line%% *}
-    rest=${line#*, }
-    f=${rest%% *}
-    rest=${rest#*, }
-    s=${rest%% *}
+    line=$(closing_lines "$logs/$name.log" | tail -n 1)
+    parts "${line:-0 passed, 1 failed, 0 skipped}"
     [ "$status" -eq 0 ] || [ "$f" -ne 0 ] || f=1
     [ $((p + f + s)) -ne 0 ] || f=1 # it ran nothing
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    add
     took=$(($(date +%s) - begin))
     echo "$took s, status $status: make $*" >"$logs/$name.sum"
     echo "== $name, $took s: $p passed, $f failed, $s skipped"
@@ -55,5 +50,4 @@ run mixed mixed SECONDS="$mixed"
 run boots boots BOOTS="$boots"
 run memory-qemu test-qemu KTESTS=kernel_memory TEST_CPUS=4 TEST_WORDS=memory_seconds=60
 run mixed-qemu mixed-qemu SECONDS="$(((mixed + 1) / 2))"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -6,19 +6,9 @@
 cd "$(dirname "$0")/.." || exit 2
 dir=build/bad_args
 tool=$PWD/tools/bad_args.py
-passed=0 failed=0
+suite=bad_args
+. test/lib.sh
 rm -rf "$dir"
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "[PASS] bad_args_$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] bad_args_%s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
-    fi
-}
 
 # tree NAME: a good tree of two headers and a table, to be spoilt by the case.
 tree() {
@@ -149,5 +139,4 @@ status=$?
 [ "$status" -eq 2 ] && problem='' || problem="exit status $status, not 2"
 verdict no_table "$problem"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -6,20 +6,8 @@
 # usage: test/canary.sh (also make canary-check)
 cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "[PASS] canary_$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] canary_%s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
-    fi
-}
+suite=canary
+. test/lib.sh
 
 # build VARIANT FLAG...: the program against that variant's library.
 build() {
@@ -50,5 +38,4 @@ run retained_values_live_on_in_debug gcc-debug good 0 'good: 0 filled bytes'
 run read_after_free_finds_the_fill gcc-debug read 0 'read: 12800 filled bytes of 12800'
 run write_after_free_is_caught gcc-debug write abort 'memory was written after it was freed'
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

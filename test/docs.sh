@@ -9,32 +9,11 @@
 # Relative links must lead to files, and README's quick start must be the example's; what
 # is promised must have its tests (tools/guarantees.py).
 cd "$(dirname "$0")/.." || exit 2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
-passed=0 failed=0 skipped=0
+suite=docs
+. test/lib.sh
 warn='-std=c11 -Wall -Wextra -Werror'
 flags='-Iinclude -Ihal/common -Ihal/linux'
-
-pass() {
-    passed=$((passed + 1))
-    echo "[PASS] docs_$1"
-}
-
-# check NAME COMMAND...: one case; what it printed is shown when it fails.
-check() {
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        pass "$name"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] docs_$name"
-        tail -n 20 "$tmp/log"
-        return 1
-    fi
-}
 
 # blocks FILE: writes $tmp/blocks/LINE.KIND for each fenced block, KIND being its info
 # string without blanks.
@@ -143,5 +122,4 @@ for f in README.md docs/*.md; do
     done
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -5,19 +5,9 @@
 cd "$(dirname "$0")/.." || exit 2
 dir=build/guarantees
 tool=$PWD/tools/guarantees.py
-passed=0 failed=0
+suite=guarantees
+. test/lib.sh
 rm -rf "$dir"
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "[PASS] guarantees_$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] guarantees_%s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
-    fi
-}
 
 # tree NAME: a good tree of headers, two promises, a test and tables, to be spoilt.
 tree() {
@@ -143,5 +133,4 @@ status=$?
 [ "$status" -eq 2 ] && problem='' || problem="exit status $status, not 2"
 verdict no_docs "$problem"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -6,11 +6,9 @@
 # a compiler that is not here is a skip with its name. Source: ARCHITECTURE R1. Proves
 # SYS-15 for the headers (gcc -ffreestanding) and, with the install, SYS-20.
 cd "$(dirname "$0")/.." || exit 2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
 
-passed=0 failed=0 skipped=0
+suite=headers
+. test/lib.sh
 warn='-Wall -Wextra -Werror -Wpointer-arith -Wundef'
 warn_c="$warn -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpedantic"
 tree_flags='-Iinclude -Ihal/common -Ihal/linux'
@@ -21,25 +19,6 @@ is_floor() {
     ggmk/base/* | ggmk/prim/* | ggmk/task.h | ggmk/config.h | ggmk/error.h) return 0 ;;
     *) return 1 ;;
     esac
-}
-
-# check NAME COMMAND...: one case; what the compiler said is shown when it fails.
-check() {
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "[PASS] headers_$name"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] headers_$name: $*"
-        head -n 20 "$tmp/log"
-    fi
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    echo "[SKIP] headers_$1: $2"
 }
 
 # wrapper HEADER: a source that has only this header, twice, so that the guard counts.
@@ -220,5 +199,4 @@ else
     skip staged 'nothing was installed'
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -8,20 +8,8 @@ cd "$(dirname "$0")/.." || exit 2
 [ $# -eq 6 ] || exit 2
 kernel=$1 klib=$2 hlib=$3 core=$4 hal=$5 flags=$6
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "[PASS] image_$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] image_%s: %s\n' "$1" "$2"
-    fi
-}
+suite=image
+. test/lib.sh
 
 # has NAME TEXT FILE: the file has a line with it.
 has() { verdict "$1" "$(grep -qE -- "$2" "$3" || echo "no '$2'")"; }
@@ -102,5 +90,4 @@ for p in xorriso qemu-system-x86 ovmf gdb; do
     has "setup_has_$(echo $p | tr - _)" "^$p\$" "$tmp/setup"
 done
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -6,34 +6,8 @@
 # usage: test/install.sh (also make install-check). CLEAN_FULL=1 runs all unit tests in
 # the clean clone, otherwise those of the rings.
 cd "$(dirname "$0")/.." || exit 2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
-passed=0 failed=0 skipped=0
-
-pass() {
-    passed=$((passed + 1))
-    echo "[PASS] install_$1"
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    echo "[SKIP] install_$1: $2"
-}
-
-# check NAME COMMAND...: one case; what it printed is shown when it fails.
-check() {
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        pass "$name"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] install_$name: $*"
-        tail -n 20 "$tmp/log"
-        return 1
-    fi
-}
+suite=install
+. test/lib.sh
 
 # The installed tree. -----------------------------------------------------------------
 
@@ -120,5 +94,4 @@ else
         check clean_no_build test ! -e "$tmp/clone/build"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -11,31 +11,19 @@
 cd "$(dirname "$0")/.." || exit 2
 program=$(realpath "${1:-build/gcc/linux/bin/pipeline}") || exit 2
 sim=$(realpath "${2:-build/gcc/sim/bin/pipeline}") || exit 2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
 export LC_ALL=C
 
 mb=${PIPELINE_MB:-200}
 [ -z "${PIPELINE_BIG:-}" ] || mb=1024
 limit_kib=${PIPELINE_KIB:-98304}
 licences=/usr/share/common-licenses
-passed=0 failed=0 skipped=0
-
-pass() {
-    passed=$((passed + 1))
-    echo "[PASS] pipeline_$1"
-}
+suite=pipeline
+. test/lib.sh
 
 fail() {
     failed=$((failed + 1))
     echo "[FAIL] pipeline_$1: $2"
     [ ! -s "$tmp/log" ] || head -n 20 "$tmp/log"
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    echo "[SKIP] pipeline_$1: $2"
 }
 
 # The definition: words of letters, in lower case, of at most 1024 letters.
@@ -110,7 +98,7 @@ done >"$tmp/long_words"
 for p in "$program" "$sim"; do
     [ -x "$p" ] || {
         fail program "$p is not built: make pipeline pipeline-sim"
-        echo "$passed passed, $failed failed, $skipped skipped"
+        closing
         exit 1
     }
 done
@@ -390,5 +378,4 @@ for bad in '-w 0' '-w 33' '-w x' '-w' '-n -1' '-t 15' '-z' --record --replay \
     fi
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

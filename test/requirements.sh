@@ -6,19 +6,9 @@
 cd "$(dirname "$0")/.." || exit 2
 dir=build/requirements
 tool=$PWD/tools/requirements.py
-passed=0 failed=0
+suite=requirements
+. test/lib.sh
 rm -rf "$dir"
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "[PASS] requirements_$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] requirements_%s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
-    fi
-}
 
 # tree NAME: a good tree of a list and three tests, to be spoilt by the case.
 tree() {
@@ -164,5 +154,4 @@ status=$?
 [ "$status" -eq 2 ] && problem='' || problem="exit status $status, not 2"
 verdict no_list "$problem"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -7,25 +7,11 @@ cd "$(dirname "$0")/.." || exit 2
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS
 unset SEEDS CHAN_SEEDS STORM CHECK_JOBS CHECK_LIMIT TEST_JOBS TEST_LIMIT
 dir=$PWD/build/runners
-passed=0 failed=0
+suite=runners
+. test/lib.sh
+within="timeout 120"
 rm -rf "$dir"
 mkdir -p "$dir/tree" || exit 2
-
-# gives NAME STATUS TEXT COMMAND...: it ends with this status and prints a line with TEXT.
-gives() {
-    name=$1 status=$2 text=$3
-    shift 3
-    timeout 120 "$@" >"$dir/log" 2>&1
-    rc=$?
-    if [ "$rc" -eq "$status" ] && grep -qF -- "$text" "$dir/log"; then
-        passed=$((passed + 1))
-        echo "[PASS] runners_$name"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] runners_$name: status $rc, expected $status and '$text'"
-        sed 's/^/    /' "$dir/log" | tail -n 20
-    fi
-}
 
 # program NAME STATUS LINE...: prints the lines and ends so.
 program() {
@@ -113,8 +99,8 @@ if ! make -s -j"${CHECK_JOBS:-2}" CC=gcc \
     build/gcc/linux/bin/test_prim build/gcc/sim/bin/test_prim \
     build/gcc/linux/bin/stress_storm build/gcc/sim/bin/stress_storm \
     build/gcc/linux/bin/stress_chan build/gcc/sim/bin/stress_chan build/gcc/linux/bin/soak_mixed; then
-    echo "[FAIL] runners_build"
-    echo "$passed passed, $((failed + 1)) failed, 0 skipped"
+    fail build 'make failed'
+    closing
     exit 1
 fi
 for port in linux sim; do
@@ -158,5 +144,4 @@ gives make_fuzz_unknown 2 "there is no target" make -s fuzz FUZZ_TARGETS=nothing
 gives make_soak_zero 2 "SOAK_SEEDS must be" make -s soak SOAK_SEEDS=0
 gives make_soak_mixed_zero 2 "SOAK_MIXED must be" make -s soak SOAK_MIXED=0
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
+
 /* Direct work, then messages. */
 #define MIX_TYPES(X)                                                                               \
     X(LEAF, 1)                                                                                     \
@@ -95,15 +97,6 @@ typedef struct mix {
     gmk_a64_t audits;
     gmk_a64_t looks;
 } mix_t;
-
-GMK_FN uint64_t mix(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= 0x7fb5d329728ea185ull;
-    x ^= x >> 27;
-    x *= 0x81dadef4bc2dd44dull;
-    return x ^ x >> 33;
-}
 
 /* A promise is not kept; the first few are told. */
 static inline void broken(mix_t *m, const char *what)

@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 
+#include "bytes.h"
 #include "storm_main.h"
 
 #define MAX_MODS 8u  /* with handlers of messages */
@@ -184,15 +185,6 @@ typedef struct totals {
     uint64_t msgs, taken, refused, ok, errs, drops, extra, incs, closed, joins, leaves, sinks;
     uint64_t lost_reports, books, drained;
 } totals_t;
-
-GMK_FN uint64_t mix(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= 0x7fb5d329728ea185ull;
-    x ^= x >> 27;
-    x *= 0x81dadef4bc2dd44dull;
-    return x ^ x >> 33;
-}
 
 GMK_FN uint64_t next(uint64_t *rng) { return *rng = mix(*rng + 0x9e3779b97f4a7c15ull); }
 

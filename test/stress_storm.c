@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "storm_main.h"
 
 enum { T_LEAF = 1, T_TREE, T_YIELD, T_RETRY, T_FAIL, T_TIMER, T_PAYLOAD, T_BOUND, T_FEED, T_MAX };
@@ -41,15 +42,6 @@ typedef struct storm {
     uint64_t last_from[ORDER_SLOTS];
     uint64_t last_seq1;
 } storm_t;
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= 0x7fb5d329728ea185ull;
-    x ^= x >> 27;
-    x *= 0x81dadef4bc2dd44dull;
-    return x ^ x >> 33;
-}
 
 /* What tells a direct task from others: 0 for a message. */
 static uint64_t id_of(const gmk_task_t *t) { return t->type < T_MAX ? mix(t->meta0 ^ t->type) : 0; }

@@ -4,26 +4,11 @@
 # metrics are right: all hosted tests run in it, and those that need traces skip by name.
 # usage: test/strip.sh (also make strip-check). Source: SPEC OBS-3, OBS-13, ACC-9.
 cd "$(dirname "$0")/.." || exit 2
-tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CC SAN DEBUG STRIP_TRACE CFLAGS
-passed=0 failed=0 skipped=0
+suite=strip
+. test/lib.sh
 stripped=build/gcc-strip full=build/gcc
 writers='gmki_trace_write|gmki_trace_sampled'
-
-check() {
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "[PASS] strip_$name"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] strip_$name"
-        tail -n 40 "$tmp/log"
-    fi
-}
 
 build() {
     make -s -j"${CHECK_JOBS:-2}" CC=gcc "$@"
@@ -86,16 +71,13 @@ check module_is_as_without_the_call module_has_no_call
 build test-hosted STRIP_TRACE=1 >"$tmp/tests" 2>&1
 status=$?
 cat "$tmp/tests"
-line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$tmp/tests" | tail -n 1)
-# Split on purpose: N passed, N failed, N skipped.
-# shellcheck disable=SC2046
-set -- $(echo "${line:-0 passed 0 failed 0 skipped}" | tr -d ,)
-passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+line=$(closing_lines "$tmp/tests" | tail -n 1)
+parts "${line:-0 passed, 0 failed, 0 skipped}"
+add
 check every_skip_says_why test "$(grep -c '^\[SKIP\]' "$tmp/tests")" -eq \
     "$(grep -c '^\[SKIP\].*this build has no traces' "$tmp/tests")"
 check tests_ran test "$status" -eq 0 -a -n "$line"
 
 # What is built under the plain names is the plain build again.
 build lib
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -3,6 +3,7 @@
  * or sys.dropped, every code of errors.def is the answer to some call, every fault of
  * record_faults.def is found in some recording. (Metrics: test_observe; events: test_trace.)
  * Floor: tests. Source: SPEC T-15, T-17; ARCHITECTURE R10, R11. */
+#include "bytes.h"
 #include "chan_parts.h"
 #include "ggmk/determinism.h"
 #include "guard_env.h"
@@ -515,17 +516,6 @@ static uint32_t fault_of(size_t n, uint32_t cap)
     return r.fault;
 }
 
-/* Sets the check of the record of n bytes at p, so that its fields are looked at. */
-static void reseal(uint8_t *p, uint32_t n)
-{
-    uint32_t h = 0x811c9dc5u;
-
-    for (uint32_t i = 0; i < n - 4; i++)
-        h = (h ^ p[i]) * 0x01000193u;
-    for (uint32_t i = 0; i < 4; i++)
-        p[n - 4 + i] = (uint8_t)(h >> 8 * i);
-}
-
 static void faults_of_fields(void)
 {
     static const struct {
@@ -551,7 +541,7 @@ static void faults_of_fields(void)
         GMK_REQUIRE(make_small());
         tape[cases[i].at] = cases[i].value;
         if (cases[i].size != 0)
-            reseal(tape + cases[i].begin, cases[i].size);
+            record_reseal(tape + cases[i].begin, cases[i].size);
         gmk_test_assert_eq(fault_of(SMALL_BYTES, sizeof(tape)), cases[i].fault);
     }
 }

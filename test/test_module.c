@@ -2,6 +2,7 @@
  * Modules: full tables, routing, life cycle, poison, yields.
  * Floor: tests. Source: SPEC MOD-1 to MOD-13, MOD-22 to MOD-25, V-20, V-31, V-33, V-35,
  * V-58; ARCHITECTURE R6. */
+#include "bytes.h"
 #include "chan_env.h"
 #include "kernel/kernel.h"
 
@@ -11,19 +12,6 @@ static int on_ok(gmk_ctx_t *ctx)
 {
     (void)ctx;
     return GMK_OK;
-}
-
-static bool contains(const char *text, const char *part)
-{
-    for (; *text != '\0'; text++) {
-        size_t i = 0;
-
-        while (part[i] != '\0' && text[i] == part[i])
-            i++;
-        if (part[i] == '\0')
-            return true;
-    }
-    return part[0] == '\0';
 }
 
 /* Wrong lists; wrong declarations are in test_wiring.c. ------------------------------ */
@@ -47,7 +35,7 @@ static bool boots(gmk_module_t **mods, uint32_t n, int want, const char *says)
     gmk_task_t t = {.type = 11};
     int rc = gmk_boot(&k, &cfg, mods, n);
     bool ok = gmk_test_assert_eq(rc, want) &&
-              gmk_test_assert_named(contains(gmk_boot_error(&k), says), says);
+              gmk_test_assert_named(text_has(gmk_boot_error(&k), says), says);
 
     /* Of a boot that failed nothing is left, and the next one has the same storage. */
     if (rc != GMK_OK)

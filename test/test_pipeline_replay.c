@@ -8,6 +8,8 @@
 #include "ggmk/base/bits.h"
 #include "ggmk/test.h"
 
+#include "bytes.h"
+
 #define TEXT_MAX (600u << 10)
 #define TAPE_MAX (TEXT_MAX + (64u << 10))
 #define PRINT_MAX (256u << 10)
@@ -157,26 +159,13 @@ static bool same_print(const result_t *a, const result_t *b)
     return i == a->printed;
 }
 
-static bool has(const char *s, const char *part)
-{
-    for (; *s != '\0'; s++) {
-        uint32_t i = 0;
-
-        while (part[i] != '\0' && s[i] == part[i])
-            i++;
-        if (part[i] == '\0')
-            return true;
-    }
-    return false;
-}
-
 /* A replay that failed with rc, and says so with `part`. */
 static void refused(const result_t *r, int rc, const char *part)
 {
     gmk_test_assert(!r->ok);
     gmk_test_assert_eq(r->printed, 0);
     gmk_test_assert_eq(r->p.rc, rc);
-    gmk_test_assert_named(has(r->p.error, part), part);
+    gmk_test_assert_named(text_has(r->p.error, part), part);
 }
 
 static const uint32_t workers[] = {1, 2, 8};
@@ -358,17 +347,7 @@ GMK_TEST(pipeline_recording_cut_at_every_class_of_boundary_is_refused)
     gmk_test_assert(got.ok);
 }
 
-/* Sets a record's check, so that what was altered in it passes for sound. */
-static void reseal(tape_t *t, const mark_t *m)
-{
-    uint8_t *p = t->bytes + m->at;
-    uint32_t h = 0x811c9dc5u;
-
-    for (uint32_t i = 0; i < m->len - 4; i++)
-        h = (h ^ p[i]) * 0x01000193u;
-    for (uint32_t i = 0; i < 4; i++)
-        p[m->len - 4 + i] = (uint8_t)(h >> 8 * i);
-}
+static void reseal(tape_t *t, const mark_t *m) { record_reseal(t->bytes + m->at, m->len); }
 
 /* DET-7: another input than was recorded, in a recording that is sound for itself: the
  * replay names the tick. The text of tick 1 runs in it, and the hash before tick 2 tells;

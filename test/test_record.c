@@ -7,6 +7,8 @@
 #include "ggmk/record.h"
 #include "ggmk/test.h"
 
+#include "bytes.h"
+
 #define TAPE_MAX (256u << 10)
 
 typedef struct tape {
@@ -305,17 +307,6 @@ GMK_TEST(record_noise_is_refused)
     gmk_test_assert_eq(taken, 0);
 }
 
-/* Sets the check of the record of n bytes at p, so that its fields are looked at. */
-static void reseal(uint8_t *p, uint32_t n)
-{
-    uint32_t h = 0x811c9dc5u;
-
-    for (uint32_t i = 0; i < n - 4; i++)
-        h = (h ^ p[i]) * 0x01000193u;
-    for (uint32_t i = 0; i < 4; i++)
-        p[n - 4 + i] = (uint8_t)(h >> 8 * i);
-}
-
 /* Each field out of range, with a right check: its own fault, at its own offset. */
 GMK_TEST(record_field_out_of_range_has_its_own_fault)
 {
@@ -363,7 +354,7 @@ GMK_TEST(record_field_out_of_range_has_its_own_fault)
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
         gmk_hal_memcpy(copy.bytes, tape.bytes, n);
         copy.bytes[cases[i].at] = cases[i].value;
-        reseal(copy.bytes + cases[i].begin, cases[i].size);
+        record_reseal(copy.bytes + cases[i].begin, cases[i].size);
         GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
         gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL),
                            cases[i].fault != GMK_RECORD_SOUND ? GMK_E_RECORD : GMK_OK);
@@ -391,7 +382,7 @@ GMK_TEST(record_number_at_the_limit_is_refused)
     for (uint32_t i = 0; i < GMK_ARRAY_LEN(cases); i++) {
         gmk_hal_memcpy(copy.bytes, tape.bytes, n);
         copy.bytes[cases[i].at] = 0x20; /* bit 53 of the number */
-        reseal(copy.bytes + cases[i].begin, cases[i].size);
+        record_reseal(copy.bytes + cases[i].begin, cases[i].size);
         GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
         gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
         gmk_test_assert_eq(r.fault, cases[i].fault);
@@ -418,14 +409,14 @@ GMK_TEST(record_end_that_differs_has_its_own_fault)
     GMK_REQUIRE(n != 0);
     gmk_hal_memcpy(copy.bytes, tape.bytes, n);
     copy.bytes[end + 24] = 6;
-    reseal(copy.bytes + end, 36);
+    record_reseal(copy.bytes + end, 36);
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
     gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_COUNT);
     gmk_test_assert_eq(r.fault_at, end + 24);
     gmk_hal_memcpy(copy.bytes, tape.bytes, n);
     copy.bytes[end + 8] = 10;
-    reseal(copy.bytes + end, 36);
+    record_reseal(copy.bytes + end, 36);
     GMK_REQUIRE(gmk_record_open(&r, buf, sizeof(buf)) == GMK_OK);
     gmk_test_assert_eq(read_all(&r, copy.bytes, n, 0, NULL), GMK_E_RECORD);
     gmk_test_assert_eq(r.fault, GMK_RECORD_BAD_TICK);

@@ -64,6 +64,9 @@ const char *mon_nearest(const char *wrong);
 /* The lines of a list of the machine. */
 void mon_list(mon_call_t *c, enum mon_list list);
 
+/* A module's channel at its start. returns: GMK_OK, or what gmk_chan_find says. */
+int mon_channel(gmk_ctx_t *ctx, const char *name, uint32_t *id);
+
 /* The transfer of this call has ended (c->word is not set). */
 void mon_io_ended(mon_call_t *c);
 

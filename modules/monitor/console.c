@@ -258,11 +258,7 @@ GMK_HANDLER(on_trace)
 
 static int init(gmk_ctx_t *ctx)
 {
-    mon_t *m = ctx->user;
-    int id = gmk_chan_find(ctx, "cli.cmd");
-
-    m->console.cmd = id > 0 ? (uint32_t)id : 0;
-    return id > 0 ? GMK_OK : id;
+    return mon_channel(ctx, "cli.cmd", &((mon_t *)ctx->user)->console.cmd);
 }
 
 static gmk_handler_reg_t handlers[] = {

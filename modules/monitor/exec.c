@@ -216,13 +216,17 @@ void mon_do_help(mon_call_t *c)
     }
 }
 
+int mon_channel(gmk_ctx_t *ctx, const char *name, uint32_t *id)
+{
+    int rc = gmk_chan_find(ctx, name);
+
+    *id = rc > 0 ? (uint32_t)rc : 0;
+    return rc > 0 ? GMK_OK : rc;
+}
+
 static int init(gmk_ctx_t *ctx)
 {
-    mon_t *m = ctx->user;
-    int id = gmk_chan_find(ctx, "cli.resp");
-
-    m->exec.resp = id > 0 ? (uint32_t)id : 0;
-    return id > 0 ? GMK_OK : id;
+    return mon_channel(ctx, "cli.resp", &((mon_t *)ctx->user)->exec.resp);
 }
 
 /* A command looks at all of a kernel: its budget is longer than a task's. */

@@ -2,6 +2,8 @@
  * Text of the monitor: formatting, numbers, nearest names.
  * Floor: modules. Source: ISO C 7.21.6.1 for the letters; Wagner and Fischer 1974 for the
  * distance. */
+#include "ggmk/base/bits.h"
+
 #include "command.h"
 
 #define DIGITS 20u
@@ -145,8 +147,6 @@ bool mon_number(mon_call_t *c, uint32_t i, uint64_t max, uint64_t *out)
     return false;
 }
 
-static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 /* Letters to put in, leave out, change or swap with the next to make b of a; both at most
  * MAX_NAME long. Row i of the table is that of the first i letters of a. */
 static uint32_t distance(const char *a, const char *b)
@@ -160,10 +160,10 @@ static uint32_t distance(const char *a, const char *b)
                 d[i][j] = i + j;
                 continue;
             }
-            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
-                            least(d[i - 1][j], d[i][j - 1]) + 1);
+            d[i][j] = gmk_min32(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
+                                gmk_min32(d[i - 1][j], d[i][j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+                d[i][j] = gmk_min32(d[i][j], d[i - 2][j - 2] + 1);
         }
     return d[m][n];
 }

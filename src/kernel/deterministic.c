@@ -98,15 +98,7 @@ static bool ticks_ended(gmki_kernel_t *k)
 
 int gmk_tick_wait(gmk_kernel_t *handle, uint64_t timeout_ns)
 {
-    uint32_t seq;
-    int rc;
-    gmki_kernel_t *k = gmki_go_in(handle, 0, &seq, &rc);
-
-    if (k == NULL)
-        return rc;
-    rc = gmki_wait_for(k, ticks_ended, timeout_ns, true);
-    gmki_come_out(handle);
-    return rc;
+    return gmki_wait_outside(handle, ticks_ended, timeout_ns);
 }
 
 uint64_t gmk_trace_hash(const gmk_kernel_t *handle)

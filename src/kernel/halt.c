@@ -28,7 +28,7 @@ static bool drain(gmki_kernel_t *k, uint64_t deadline)
 {
     uint64_t now = gmk_hal_now_ns();
 
-    return now < deadline && gmki_wait_rest(k, deadline - now, false) == GMK_OK;
+    return now < deadline && gmki_wait_rest(k, deadline - now) == GMK_OK;
 }
 
 static uint32_t count_exited(const gmki_kernel_t *k)

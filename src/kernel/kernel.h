@@ -92,11 +92,11 @@ void gmki_gate_shut(gmki_handle_t *h); /* and waits until those inside have come
 void gmki_stop_workers(gmki_kernel_t *k);
 void gmki_kernel_free(gmki_kernel_t *k);
 
-/* outside.c: as gmk_wait_idle; one from outside gives up when the kernel halts. */
-int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside);
-/* The same for another condition. */
+/* outside.c: as gmk_wait_idle, while the kernel halts. */
+int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns);
+/* A call from outside that waits for a condition, and gives up when the kernel halts. */
 typedef bool (*gmki_wait_fn)(gmki_kernel_t *k);
-int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool outside);
+int gmki_wait_outside(gmk_kernel_t *handle, gmki_wait_fn met, uint64_t timeout_ns);
 gmki_kernel_t *gmki_go_in(gmk_kernel_t *handle, uint32_t n, uint32_t *seq, int *rc);
 void gmki_come_out(gmk_kernel_t *handle);
 

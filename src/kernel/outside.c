@@ -208,7 +208,7 @@ static bool gate_open(const gmki_kernel_t *k)
 }
 
 /* One waiter parks; others, which are rare, look again and again. */
-int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool outside)
+static int wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool outside)
 {
     gmk_sched_t *s = &k->core.sched;
     uint64_t start = gmk_hal_now_ns();
@@ -239,12 +239,12 @@ int gmki_wait_for(gmki_kernel_t *k, gmki_wait_fn met, uint64_t timeout_ns, bool 
     return rc;
 }
 
-int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns, bool outside)
+int gmki_wait_rest(gmki_kernel_t *k, uint64_t timeout_ns)
 {
-    return gmki_wait_for(k, at_rest, timeout_ns, outside);
+    return wait_for(k, at_rest, timeout_ns, false);
 }
 
-int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
+int gmki_wait_outside(gmk_kernel_t *handle, gmki_wait_fn met, uint64_t timeout_ns)
 {
     uint32_t seq;
     int rc;
@@ -252,9 +252,14 @@ int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
 
     if (k == NULL)
         return rc;
-    rc = gmki_wait_rest(k, timeout_ns, true);
+    rc = wait_for(k, met, timeout_ns, true);
     gmki_come_out(handle);
     return rc;
+}
+
+int gmk_wait_idle(gmk_kernel_t *handle, uint64_t timeout_ns)
+{
+    return gmki_wait_outside(handle, at_rest, timeout_ns);
 }
 
 /* The private contents of gmk_host_t. */

@@ -490,27 +490,27 @@ int gmk_chan_replay(gmk_ctx_t *ctx, uint32_t chan, uint64_t from_seq)
     return rc;
 }
 
-/* A request of a bridge. */
-static bool sink_request(const gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink,
-                         gmki_sub_req_t *q)
+/* A request of a bridge. returns: GMK_OK: gmki_leave must follow. */
+static int sink_enter(const gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink,
+                      gmki_sub_req_t *q)
 {
     *q = (gmki_sub_req_t){.chan = chan,
                           .module = GMK_MAX_MODULES,
                           .worker = GMK_NO_WORKER,
                           .handler = GMKI_NO_HANDLER,
                           .sink = sink};
-    return ctx != NULL && sink != NULL && sink->take != NULL;
+    if (ctx == NULL || sink == NULL || sink->take == NULL)
+        return GMK_E_INVALID;
+    return gmki_enter(ctx->agent) ? GMK_OK : (int)GMK_E_HALTING;
 }
 
 int gmk_chan_sub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
 {
     gmki_sub_req_t q;
-    int rc;
+    int rc = sink_enter(ctx, chan, sink, &q);
 
-    if (!sink_request(ctx, chan, sink, &q))
-        return GMK_E_INVALID;
-    if (!gmki_enter(ctx->agent))
-        return GMK_E_HALTING;
+    if (rc != GMK_OK)
+        return rc;
     rc = gmki_chan_subscribe(ctx->agent, ctx->chan, &q);
     gmki_leave(ctx->agent);
     return rc;
@@ -519,12 +519,10 @@ int gmk_chan_sub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink
 int gmk_chan_unsub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
 {
     gmki_sub_req_t q;
-    int rc;
+    int rc = sink_enter(ctx, chan, sink, &q);
 
-    if (!sink_request(ctx, chan, sink, &q))
-        return GMK_E_INVALID;
-    if (!gmki_enter(ctx->agent))
-        return GMK_E_HALTING;
+    if (rc != GMK_OK)
+        return rc;
     rc = gmki_chan_unsubscribe(ctx->agent, ctx->chan, &q);
     gmki_leave(ctx->agent);
     return rc;
@@ -533,12 +531,10 @@ int gmk_chan_unsub_sink(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *si
 int gmk_chan_sink_ready(gmk_ctx_t *ctx, uint32_t chan, const gmk_chan_sink_t *sink)
 {
     gmki_sub_req_t q;
-    int rc;
+    int rc = sink_enter(ctx, chan, sink, &q);
 
-    if (!sink_request(ctx, chan, sink, &q))
-        return GMK_E_INVALID;
-    if (!gmki_enter(ctx->agent))
-        return GMK_E_HALTING;
+    if (rc != GMK_OK)
+        return rc;
     rc = gmki_chan_sink_ready(ctx->agent, ctx->chan, chan, sink);
     gmki_leave(ctx->agent);
     return rc;

@@ -5,21 +5,11 @@
 # bad/RULE/CASE is a tree that breaks RULE alone; its file `expect` holds the
 # findings as `path:line: rule`. good/ breaks nothing, though it comes close.
 set -u
-cd "$(dirname "$0")" || exit 1
+cd "$(dirname "$0")/../.." || exit 1
+suite=lint
+. test/lib.sh
+cd test/lint || exit 1
 lint=../../tools/lint.py
-passed=0
-failed=0
-
-# verdict NAME PROBLEM: an empty problem is a pass.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        printf '[PASS] %s\n' "$1"
-    else
-        failed=$((failed + 1))
-        printf '[FAIL] %s\n%s\n' "$1" "$2" | sed '2,$s/^/    /'
-    fi
-}
 
 # check_bad RULE CASE: exit status 1, and exactly the expected findings.
 check_bad() {
@@ -36,11 +26,11 @@ $output"
     if [ -z "$expected" ] || printf '%s\n' "$expected" | grep -qv ": $1\$"; then
         problem="the case must expect findings of $1 alone"
     fi
-    verdict "lint_$(printf '%s' "$1" | tr - _)_$2" "$problem"
+    verdict "$(printf '%s' "$1" | tr - _)_$2" "$problem"
 }
 
 for rule in $(python3 "$lint" --list | cut -d: -f1); do
-    [ -d "bad/$rule" ] || verdict "lint_$rule" 'no bad tree for this rule'
+    [ -d "bad/$rule" ] || verdict "$rule" 'no bad tree for this rule'
 done
 for tree in bad/*/*/; do
     tree=${tree%/}
@@ -48,12 +38,11 @@ for tree in bad/*/*/; do
 done
 
 output=$(python3 "$lint" --root good 2>&1) && output=
-verdict lint_good_tree "$output"
+verdict good_tree "$output"
 
 python3 "$lint" --root no-such-tree >/dev/null 2>&1
 status=$?
 [ "$status" -eq 2 ] && problem= || problem="exit status $status, not 2"
-verdict lint_missing_tree "$problem"
+verdict missing_tree "$problem"
 
-printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+closing

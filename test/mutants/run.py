@@ -6,8 +6,8 @@ by the host test of the kernel's memory.
 A mutant is a file NAME.mutant: the source it changes, which storm must find it (storm:
 chan, or the first one), how many seeds it may take, the exact text that goes and the text
 that comes. With storm: mixed it is the mixed load on threads, for so many seconds:. With storm:
-kmem it is test/hosted_kmem.c, those of its tests whose name contains filter:; not to end within
-seconds: is found too. For each one the tree is copied, changed, built and run; surviving all
+hosted_... it is that host test of the kernel's memory, its tests whose name contains filter:; not
+to end within seconds: is found too. For each one the tree is copied, changed, built and run; surviving all
 seeds is a failure, and so is a text that is not there.
 Prints a line a mutant and "N passed, N failed, N skipped".
 usage: run.py [NAME...]
@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ('Makefile', 'mk', 'include', 'src', 'hal', 'sdk', 'test/stress_storm.c',
          'test/stress_chan.c', 'test/storm_chan.h', 'test/storm_main.h', 'test/soak_mixed.c',
-         'test/soak_work.h', 'arch', 'drivers', 'test/hosted_kmem.c', 'test/kmem_machine.h')
+         'test/soak_work.h', 'test/bytes.h', 'arch', 'drivers', 'test/hosted_kmem.c',
+         'test/hosted_kmem_cpus.c', 'test/kmem_env.h', 'test/kmem_machine.h')
 
 
 def read(path):
@@ -60,9 +61,9 @@ def run(name, fields, old, new):
         storm_of = 'build/gcc/linux/bin/soak_mixed'
         args = ['--seconds', fields['seconds'], '--seed', '1']
         allowed = f"{fields['seconds']} seconds"
-    kmem = fields.get('storm') == 'kmem'
+    kmem = fields.get('storm', '').startswith('hosted_')
     if kmem:
-        storm_of = 'build/gcc/linux/bin/hosted_kmem'
+        storm_of = 'build/gcc/linux/bin/' + fields['storm']
         args = [fields['filter']]
         allowed = f"the tests {fields['filter']}"
     env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE') and k != 'MFLAGS'}
@@ -83,6 +84,8 @@ def run(name, fields, old, new):
     shutil.rmtree(tree, ignore_errors=True)
     if storm.returncode == 0:
         return False, 'survived ' + allowed
+    if kmem and '[FAIL] no test ran' in storm.stdout:
+        return False, 'no test ' + fields['filter'] + ' in ' + fields['storm']
     if storm.returncode == 2:
         return False, 'the storm did not run: ' + storm.stderr.strip()
     return True, seen[0] if seen else f'died by signal {-storm.returncode}'

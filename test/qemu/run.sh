@@ -7,32 +7,12 @@
 cd "$(dirname "$0")/../.." || exit 2
 unset QEMU TEST_JOBS TEST_LIMIT
 dir=$PWD/build/qemu-check
-passed=0 failed=0 skipped=0
+suite=qemu
+. test/lib.sh
 rm -rf "$dir"
 mkdir -p "$dir" || exit 2
 : >"$dir/kernel"
 : >"$dir/disk"
-
-verdict() {
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "[PASS] qemu_$2"
-    else
-        failed=$((failed + 1))
-        echo "[FAIL] qemu_$2: $3"
-        sed 's/^/    /' "$dir/log" | tail -n 20
-    fi
-}
-
-# gives NAME STATUS TEXT COMMAND...: it ends with this status and prints a line with TEXT.
-gives() {
-    name=$1 status=$2 text=$3
-    shift 3
-    "$@" >"$dir/log" 2>&1
-    rc=$?
-    [ "$rc" -eq "$status" ] && grep -qF -- "$text" "$dir/log"
-    verdict $? "$name" "status $rc, expected $status and '$text'"
-}
 
 # gone NAME FILE: the process that wrote its id there ends, within 10 s.
 gone() {
@@ -41,8 +21,11 @@ gone() {
         tries=$((tries + 1))
         sleep 0.1
     done
-    [ -s "$2" ] && ! kill -0 "$(cat "$2")" 2>/dev/null
-    verdict $? "$1" 'a QEMU was left behind'
+    if [ -s "$2" ] && ! kill -0 "$(cat "$2")" 2>/dev/null; then
+        pass "$1"
+    else
+        fail "$1" 'a QEMU was left behind'
+    fi
 }
 
 # stand NAME LINE...: a program that stands for QEMU.
@@ -110,7 +93,7 @@ gives steps_not_all_come_end 1 'is not what was waited for' on good --expect mor
 # The runner itself is ended: it takes QEMU along. ------------------------------------------
 for sign in TERM INT HUP KILL; do
     rm -f "$dir/pid"
-    QEMU=$dir/hangs python3 "$run" --kernel "$dir/kernel" >"$dir/log" 2>&1 &
+    QEMU=$dir/hangs python3 "$run" --kernel "$dir/kernel" >"$tmp/log" 2>&1 &
     runner=$!
     tries=0
     while [ ! -s "$dir/pid" ] && [ "$tries" -lt 100 ]; do
@@ -120,8 +103,7 @@ for sign in TERM INT HUP KILL; do
     kill -"$sign" "$runner"
     wait "$runner" 2>/dev/null
     rc=$?
-    [ "$rc" -gt 128 ]
-    verdict $? "runner_${sign}_is_no_pass" "status $rc"
+    verdict "runner_${sign}_is_no_pass" "$([ "$rc" -gt 128 ] || echo "status $rc")"
     gone "runner_${sign}_leaves_nothing" "$dir/pid"
 done
 
@@ -177,22 +159,21 @@ gives tests_boots_hang 1 '0 passed, 2 failed, 0 skipped' sums hangs --no-sum --l
 gives tests_no_qemu 0 '0 passed, 0 failed, 1 skipped' sums nothing "$dir/test_a.elf"
 gives tests_cpus 2 'numbers with commas' sums t_good --cpus 1,many "$dir/test_a.elf"
 printf 'static const int *const p __attribute__((used, section("gmk_tests"))) = 0;\n' >"$dir/a.c"
-if gcc -c "$dir/a.c" -o "$dir/test_a.o" 2>"$dir/log"; then
+if gcc -c "$dir/a.c" -o "$dir/test_a.o" 2>"$tmp/log"; then
     gives tests_other_number 1 'the hosted program has 1 tests' sums t_good --hosted "$dir" "$dir/test_a.elf"
     stand t_one 'echo "1 passed, 0 failed, 0 skipped"' 'exit 1'
     gives tests_same_number 0 '2 passed, 0 failed, 0 skipped' sums t_one --hosted "$dir" "$dir/test_a.elf"
 else
-    verdict 1 tests_hosted_object 'gcc failed'
+    fail tests_hosted_object 'gcc failed'
 fi
 
 # QEMU itself. ---------------------------------------------------------------------------
 real() { python3 "$run" --kernel "$dir/guest.elf" "$@"; }
 if ! command -v qemu-system-x86_64 >/dev/null; then
-    skipped=$((skipped + 1))
-    echo '[SKIP] qemu_itself: qemu-system-x86_64 is not installed: scripts/setup.sh installs it'
+    skip itself 'qemu-system-x86_64 is not installed: scripts/setup.sh installs it'
 elif ! gcc -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--build-id=none \
-    -Wl,-z,noexecstack test/qemu/guest.S -o "$dir/guest.elf" 2>"$dir/log"; then
-    verdict 1 guest_builds 'gcc failed'
+    -Wl,-z,noexecstack test/qemu/guest.S -o "$dir/guest.elf" 2>"$tmp/log"; then
+    fail guest_builds 'gcc failed'
 else
     for machine in pc q35; do
         gives "real_${machine}_0" 0 'the guest gave the verdict 0' real --machine $machine --append 0
@@ -218,5 +199,4 @@ else
     gives real_icount 0 'the guest gave the verdict 0' real --append 0 --icount
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+closing

@@ -80,16 +80,16 @@ static moment_t read_both(uint64_t (*reference)(void))
     return best;
 }
 
-static uint64_t median(uint64_t *v)
+uint64_t clock_median(uint64_t *v, uint32_t n)
 {
-    for (uint32_t i = 1; i < WINDOWS; i++)
+    for (uint32_t i = 1; i < n; i++)
         for (uint32_t k = i; k > 0 && v[k] < v[k - 1]; k--) {
             uint64_t t = v[k];
 
             v[k] = v[k - 1];
             v[k - 1] = t;
         }
-    return v[WINDOWS / 2];
+    return v[n / 2];
 }
 
 /* The counter's rate by a reference of reference_hz that wraps at mask; 0: it stands still.
@@ -112,8 +112,8 @@ static uint64_t measure(uint64_t (*reference)(void), uint64_t reference_hz, uint
         rates[w] = (b.tsc - a.tsc) * reference_hz / steps;
         apic[w] = (uint64_t)(a.apic - b.apic) * reference_hz / steps;
     }
-    *apic_hz = median(apic);
-    return median(rates);
+    *apic_hz = clock_median(apic, WINDOWS);
+    return clock_median(rates, WINDOWS);
 }
 
 /* The HPET by its ACPI table, counting. */

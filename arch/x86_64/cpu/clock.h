@@ -23,6 +23,9 @@ typedef struct clock_report {
 } clock_report_t;
 void clock_get_report(clock_report_t *r);
 
+/* The middle one of n measurements, which it sorts. pre: n > 0. threads: any. */
+uint64_t clock_median(uint64_t *v, uint32_t n);
+
 /* Nanoseconds of the HPET, or 0 without. threads: any. */
 uint64_t clock_hpet_ns(void);
 

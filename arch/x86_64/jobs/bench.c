@@ -25,18 +25,6 @@ static void row(const char *name, uint64_t value, const char *unit)
     kprintf("bench: %s\t%lu\t%s\n", name, value, unit);
 }
 
-static uint64_t median(uint64_t *v)
-{
-    for (uint32_t i = 1; i < PASSES; i++)
-        for (uint32_t k = i; k > 0 && v[k] < v[k - 1]; k--) {
-            uint64_t t = v[k];
-
-            v[k] = v[k - 1];
-            v[k - 1] = t;
-        }
-    return v[PASSES / 2];
-}
-
 /* Tasks. ------------------------------------------------------------------------- */
 
 /* One task goes to and fro, so one handler at a time touches this. */
@@ -120,7 +108,7 @@ static bool round_trips(const char *name, bool halting, uint32_t trips)
             return false;
         ns[i] = ping.spent_ns / trips;
     }
-    row(name, median(ns), "ns");
+    row(name, clock_median(ns, PASSES), "ns");
     if (halting)
         kprintf("bench-how: %lu of %u ways went to a CPU that halted\n", ping.n_halted,
                 2 * trips * PASSES);
@@ -146,7 +134,7 @@ static bool page_faults(void)
         if (vmm_area_free((void *)(uintptr_t)p, FAULT_PAGES * 4096u) != 0)
             return false;
     }
-    row("page_fault", median(ns + 1), "ns");
+    row("page_fault", clock_median(ns + 1, PASSES), "ns");
     return true;
 }
 
@@ -239,10 +227,8 @@ static uint64_t run_load(uint64_t ms)
     l.seed = 88172645463325252ull;
     l.end_ns = t0 + ms * 1000000;
     for (uint32_t i = 0; i < l.depth; i++) {
-        l.req[i] = (blk_req_t){.op = BLK_READ,
-                               .n_sectors = l.n_sectors,
-                               .buf = l.memory + i * bytes,
-                               .done = done};
+        l.req[i] = (blk_req_t){
+            .op = BLK_READ, .n_sectors = l.n_sectors, .buf = l.memory + i * bytes, .done = done};
         ready(&l.req[i]);
     }
     submit_ready();

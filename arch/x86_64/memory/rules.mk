@@ -6,4 +6,6 @@ ARCH_SRCS += $(wildcard arch/x86_64/memory/*.c arch/x86_64/memory/*.S)
 KMEM_OBJS := $(patsubst %,$(B)/linux/arch/x86_64/memory/%.o,backing boot_alloc carve frames heap \
                pmm ptable shoot slab tlb vmm vspace)
 $(KMEM_OBJS): ALL_CFLAGS += -include test/kmem_machine.h
-$(B)/linux/bin/hosted_kmem: $(KMEM_OBJS)
+$(B)/linux/bin/hosted_kmem $(B)/linux/bin/hosted_kmem_cpus: $(KMEM_OBJS)
+$(B)/linux/bin/hosted_kmem_parts: $(patsubst %,$(B)/linux/arch/x86_64/memory/%.o,carve frames \
+                                    slab vspace)

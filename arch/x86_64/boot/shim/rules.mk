@@ -53,6 +53,6 @@ shim-check: $(SHIM_K)/shim_kernel.elf $(SHIM_K)/gmk_shim.elf
 $(B)/linux/libgmk_shim.a: $(patsubst %.c,$(B)/linux/%.o,$(SHIM_LOGIC_SRCS))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/linux/bin/hosted_shim: LDLIBS_linux += $(B)/linux/libgmk_shim.a
-$(B)/linux/bin/hosted_shim: $(B)/linux/libgmk_shim.a
-$(B)/linux/fuzz/fuzz_shim: $(B)/linux/libgmk_shim.a
+SHIM_TESTS := $(B)/linux/bin/hosted_shim $(B)/linux/bin/hosted_shim_info
+$(SHIM_TESTS): LDLIBS_linux += $(B)/linux/libgmk_shim.a
+$(SHIM_TESTS) $(B)/linux/fuzz/fuzz_shim: $(B)/linux/libgmk_shim.a
