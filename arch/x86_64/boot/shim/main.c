@@ -132,7 +132,8 @@ static void find_cpus(const uint8_t *rsdp)
 static void start_cpus(const shim_smp_room_t *room)
 {
     shim_smp_room_t r = *room;
-    shim_want_t want = {SHIM_PAGE, SHIM_PAGE, 0x100000, LIMINE_BOOTLOADER_RECLAIMABLE};
+    /* Never the kernel's: see stop_missing. */
+    shim_want_t want = {SHIM_PAGE, SHIM_PAGE, 0x100000, LIMINE_RESERVED};
 
     check(shim_map_find(&map, &want, &r.low_page) == SHIM_OK ? SHIM_OK : SHIM_E_NO_LOW_ROOM, 0);
     shim_smp_start(&madt, &r);

@@ -28,6 +28,7 @@ enum {
     WINDOWS = 100, /* of 10 ms */
     SEND_POLLS = 100000,
     NAPS_MAX = 500,     /* of a window: a PIT that stands still ends it, too */
+    NAPS_ALONE = 50,    /* of a window without a PIT */
     NAP_COUNT = 200000, /* 0.2 ms under QEMU */
 };
 
@@ -161,17 +162,32 @@ void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *r)
     send_to_missing(m, ICR_START | (uint32_t)(r->low_page >> 12));
 }
 
-/* Waits one window. returns: how many are missing. */
+/* Waits one window. A PIT that has come to its end at once is none: then naps are counted.
+ * returns: how many are missing. */
 static uint32_t wait_window(const shim_madt_t *m)
 {
     uint32_t missing = send_to_missing(m, 0);
+    bool pit;
 
     shim_timer_start();
-    for (uint32_t i = 0; i < NAPS_MAX && missing > 0 && !shim_timer_over(); i++) {
+    pit = !shim_timer_over();
+    for (uint32_t i = 0; i < (pit ? NAPS_MAX : NAPS_ALONE) && missing > 0; i++) {
+        if (pit && shim_timer_over())
+            break;
         shim_nap(NAP_COUNT);
         missing = send_to_missing(m, 0);
     }
     return missing;
+}
+
+/* They sleep for good. Some emulators keep a start that they have been sent through the reset:
+ * who comes after all finds a halt. */
+static void stop_missing(const shim_madt_t *m)
+{
+    static const uint8_t halt[] = {0xfa, 0xf4, 0xeb, 0xfd}; /* cli; hlt; back to the hlt */
+
+    shim_copy(shim_virt(room.low_page), halt, sizeof(halt));
+    send_to_missing(m, ICR_INIT);
 }
 
 void shim_smp_wait(const shim_madt_t *m)
@@ -185,7 +201,7 @@ void shim_smp_wait(const shim_madt_t *m)
             send_to_missing(m, ICR_START | (uint32_t)(room.low_page >> 12));
     }
     if (missing > 0) {
-        send_to_missing(m, ICR_INIT); /* they sleep for good */
+        stop_missing(m);
         shim_warn(SHIM_E_CPU_SILENT, missing);
     }
     set(REG_TIMER, timer_before);
