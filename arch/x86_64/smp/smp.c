@@ -19,7 +19,9 @@
 #include "arch/x86_64/smp/thread.h"
 
 #define AP_STACK_BYTES 16384u
-#define AP_PATIENCE_NS 1000000000u
+/* For all to come, and for those to get ready: virtual ones may wait for processors. */
+#define COME_NS 5000000000ull
+#define READY_NS 30000000000ull
 #define CLOSED 0x80000000u
 
 /* What a processor needs on its way in; smp_entry.S knows the offsets. */
@@ -113,7 +115,7 @@ static bool is_online(uint32_t i)
 /* returns: how many have come, and no more may. */
 static uint32_t close_list(void)
 {
-    uint64_t end = clock_now_ns() + AP_PATIENCE_NS;
+    uint64_t end = clock_now_ns() + COME_NS;
 
     while (gmk_load_acq(&arrived, GMK_DEV) != n_launched && /* sync: x86.arrived */
            clock_now_ns() < end)
@@ -131,7 +133,7 @@ uint32_t smp_start_aps(void (*entry)(void *), void *arg)
     for (uint32_t i = 1; i < n_present; i++)
         n_launched += launch(i);
     n = close_list();
-    end = clock_now_ns() + AP_PATIENCE_NS;
+    end = clock_now_ns() + READY_NS;
     for (uint32_t i = 1; i <= n; i++)
         while (!is_online(i)) {
             if (clock_now_ns() > end)
@@ -140,7 +142,7 @@ uint32_t smp_start_aps(void (*entry)(void *), void *arg)
         }
     for (uint32_t i = 1; i < n_present; i++)
         if (gmk_load_rlx(&starts[i].came, GMK_DEV) == 0) /* relaxed: for a message */
-            kprintf("smp: the CPU of APIC id %u has not come within a second: it is left out\n",
+            kprintf("smp: the CPU of APIC id %u has not come within 5 s: it is left out\n",
                     boot_info.apic_id[i]);
     return 1 + n;
 }
@@ -160,13 +162,14 @@ static void send_rest_away(void)
 /* returns: whether no processor is in the loader's memory any more. */
 static bool all_have_left(uint32_t n_started)
 {
-    uint64_t end = clock_now_ns() + AP_PATIENCE_NS;
+    uint64_t end = clock_now_ns() + READY_NS;
 
+    if (n_started != 1 + n_launched)
+        return false;
     while (gmk_load_acq(&smp_n_stay, GMK_DEV) != n_sent_away && /* sync: x86.stay */
            clock_now_ns() < end)
         x86_spin();
-    return gmk_load_acq(&smp_n_stay, GMK_DEV) == n_sent_away && /* sync: x86.stay */
-           n_started == 1 + n_launched;
+    return gmk_load_acq(&smp_n_stay, GMK_DEV) == n_sent_away; /* sync: x86.stay */
 }
 
 static void nothing(void *arg) { (void)arg; }

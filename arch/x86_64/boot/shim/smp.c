@@ -25,7 +25,7 @@ enum {
     ICR_PENDING = 1 << 12,
     ICR_INIT = 0x4500,
     ICR_START = 0x4600,
-    WINDOWS = 100, /* of 10 ms */
+    WINDOWS = 500, /* of 10 ms */
     SEND_POLLS = 100000,
     NAPS_MAX = 500,     /* of a window: a PIT that stands still ends it, too */
     NAPS_ALONE = 50,    /* of a window without a PIT */

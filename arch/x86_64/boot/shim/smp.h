@@ -27,7 +27,7 @@ void shim_smp_reset(const shim_madt_t *m);
  * oldest need, shim_smp_wait starts again those that did not come. */
 void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *room);
 
-/* Waits until they wait, for a second at most; says which did not come, and resets them.
+/* Waits until they wait, for 5 s at most; says which did not come, and resets them.
  * returns: whether CPU i of the list came. */
 void shim_smp_wait(const shim_madt_t *m);
 bool shim_smp_came(const shim_madt_t *m, uint32_t i);
