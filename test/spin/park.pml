@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Model of parking: src/sched/idle.c and the order of steps around it.
  * Two or three workers, as many tasks from producers; a task holds its worker until all
- * tasks have begun, so that work that waits beside a sleeper is a deadlock. A spurious end
- * of a sleep is allowed. Every step of the idle word is one read-modify-write, as in the
- * code; between two steps anything may happen.
+ * tasks have begun, so that work that waits beside a sleeper is a deadlock. One sleep of the
+ * first worker may end without a reason. Every step of the idle word is one
+ * read-modify-write, as in the code; between two steps anything may happen.
  * Promises: all tasks begin; the kernel does not look at rest while work is published
  * and no call that publishes is under way.
  * PLANT_ names a mistake to be found. Source: ARCHITECTURE R9. */
@@ -41,7 +41,7 @@ inline take(found)
 
 proctype worker(byte me)
 {
-    byte m, s, c, w, seen, was; bool won, found, rechecking;
+    byte m, s, c, w, seen, was, looks = me == 0; bool won, found, rechecking;
 
 end_work:
     do
@@ -88,7 +88,29 @@ search:
                 fi;
                 assert(!at_rest);
 end_sleep:
-                wakes[me] != seen
+                do /* doze: who wakes without a reason sleeps on */
+                :: atomic { wakes[me] != seen || looks > 0 ->
+                       if
+                       :: wakes[me] == seen -> looks--
+                       :: else
+                       fi
+                   }
+#ifndef PLANT_WORD_LATE
+                   seen = wakes[me];
+#endif
+                   found = (mask >> me & 1) == 0;
+                   if
+                   :: found -> break
+                   :: else -> found = published > 0
+                   fi;
+#ifdef PLANT_WORD_LATE
+                   seen = wakes[me];
+#endif
+                   if
+                   :: found -> break
+                   :: else
+                   fi
+                od
             :: else
             fi;
             atomic { /* reclaim */
