@@ -75,6 +75,13 @@ static void wait_for(gmk_a32_t *word, uint32_t least)
     }
 }
 
+/* Waits with interrupts off: it answers nobody. */
+static void wait_deaf(gmk_a32_t *word, uint32_t least)
+{
+    while (gmk_load_acq(word, GMK_DEV) < least) /* sync: test.kmem_word */
+        gmk_hal_relax();
+}
+
 static void raise(gmk_a32_t *word) { gmk_add_ar(word, 1, GMK_DEV); /* sync: test.kmem_word */ }
 
 static uint64_t sized(uint64_t r) { return 1 + r % 5; }
@@ -167,6 +174,124 @@ GMK_TEST(kmem_stress_no_stale_translation_on_four_processors)
     gmk_test_assert(pmm_audit());
 }
 
+/* Two shootdowns that wait for each other. ------------------------------------------------ */
+
+static uintptr_t crossed_area;
+static gmk_a32_t n_posted;
+static _Thread_local uint32_t n_waits;
+
+static bool knows(uintptr_t virt)
+{
+    return kmem_cpus[kmem_cpu].page[virt / MEM_PAGE % KMEM_TLB] == virt / MEM_PAGE + 1;
+}
+
+static uint32_t n_known(void)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < CPUS; i++)
+        n += knows(crossed_area + i * MEM_PAGE);
+    return n;
+}
+
+/* First all post, then all wait: none is done before another has answered while it waits. */
+static void crossed_wait(void)
+{
+    if (n_waits++ == 0) {
+        raise(&n_posted);
+        wait_deaf(&n_posted, CPUS);
+    } else if (n_known() != 0) { /* many turns, and it has not answered what was posted before */
+        wrong();
+        tlb_poll(); /* so that the test ends */
+    }
+}
+
+static void *crossed_cpu(void *arg)
+{
+    kmem_cpu = first_cpu + (uint32_t)(uintptr_t)arg;
+    tlb_cpu_online();
+    for (uint32_t i = 0; i < CPUS; i++)
+        touch(crossed_area + i * MEM_PAGE);
+    if (n_known() != CPUS)
+        wrong();
+    raise(&n_ready);
+    wait_deaf(&n_ready, CPUS);
+    kmem_at_wait = crossed_wait;
+    vmm_tlb_shootdown(crossed_area + MEM_PAGE * (uintptr_t)arg);
+    raise(&n_done);
+    wait_for(&n_done, CPUS);
+    if (n_known() != 0 || n_waits == 0)
+        wrong();
+    tlb_cpu_offline();
+    return NULL;
+}
+
+/* BM-28; BOOT.md section 4. */
+GMK_TEST(kmem_initiators_answer_while_they_wait)
+{
+    GMK_REQUIRE(start());
+    n_posted = 0;
+    crossed_area = (uintptr_t)vmm_area_alloc(CPUS * MEM_PAGE, 0, 0);
+    GMK_REQUIRE(crossed_area != 0);
+    gmk_test_assert(run_cpus(28, crossed_cpu));
+    gmk_test_assert_eq(n_posted, CPUS);
+    gmk_test_assert_eq(vmm_area_free((void *)crossed_area, CPUS * MEM_PAGE), 0);
+    vmm_reap();
+    gmk_test_assert(pmm_audit());
+}
+
+/* Faults on one page. --------------------------------------------------------------------- */
+
+static uintptr_t late_area;
+static gmk_a32_t late_state;
+
+/* Between its look at the entry and its frame: until another has the page, and has written. */
+static void late_in_window(void)
+{
+    kmem_at_lock = NULL;
+    if (*ptable_walk(root, late_area, NULL) != PTE_DEMAND)
+        wrong();
+    raise(&late_state);
+    wait_for(&late_state, 2);
+}
+
+static void *late_cpu(void *arg)
+{
+    (void)arg;
+    kmem_cpu = 20;
+    kmem_at_lock = late_in_window;
+    if (!put(late_area + 64, 2))
+        wrong();
+    return NULL;
+}
+
+/* BOOT.md section 4: the second of two faults replaces the frame of the first. */
+GMK_TEST(kmem_late_fault_on_a_page_loses_no_write)
+{
+    gmk_hal_thread_t late;
+    vmm_stats_t before;
+
+    GMK_REQUIRE(start());
+    n_wrong = late_state = 0;
+    late_area = (uintptr_t)vmm_area_alloc(MEM_PAGE, 0, 0);
+    before = vmm_stats();
+    GMK_REQUIRE(late_area != 0 && gmk_hal_thread_create(&late, late_cpu, NULL) == 0);
+    wait_for(&late_state, 1);
+    gmk_test_assert(put(late_area, 1));
+    raise(&late_state);
+    gmk_hal_thread_join(&late);
+    gmk_test_assert_eq(n_wrong, 0);
+    gmk_test_assert(holds(late_area, 1) && holds(late_area + 64, 2));
+    kmem_cpu = 21; /* it has no translation yet */
+    gmk_test_assert(holds(late_area, 1) && holds(late_area + 64, 2));
+    kmem_cpu = 0;
+    gmk_test_assert_eq(vmm_stats().n_faults, before.n_faults + 1);
+    gmk_test_assert_eq(vmm_stats().n_fault_races, before.n_fault_races + 1);
+    gmk_test_assert_eq(vmm_area_free((void *)late_area, MEM_PAGE), 0);
+    vmm_reap();
+    gmk_test_assert(pmm_audit());
+}
+
 enum { PAIRS = 200 };
 
 static uintptr_t pair_area;
@@ -202,8 +327,10 @@ GMK_TEST(kmem_two_faults_on_one_page_lose_no_write)
     gmk_test_assert(pmm_audit());
 }
 
+/* Frames that wait. ----------------------------------------------------------------------- */
+
 static uintptr_t held_area;
-static gmk_a32_t held_state;
+static gmk_a32_t held_state, n_held_turns;
 
 /* Has a page in its TLB and does not answer until told. */
 static void *deaf_cpu(void *arg)
@@ -214,24 +341,34 @@ static void *deaf_cpu(void *arg)
     if (!put(held_area, 5))
         wrong();
     raise(&held_state);
-    while (gmk_load_acq(&held_state, GMK_DEV) < 2) /* sync: test.kmem_word */
-        gmk_hal_relax();                           /* interrupts are off: no tlb_poll */
+    wait_deaf(&held_state, 2);
     /* Its stale translation still shows the frame: nobody else may have it. */
     if (*(uint64_t *)(mem_hhdm + pte_phys(kmem_cpus[24].entry[held_area / MEM_PAGE % KMEM_TLB])) !=
         5)
         wrong();
     wait_for(&held_state, 3);
+    if (touch(held_area) != NULL) /* it has answered, so it has forgotten */
+        wrong();
     tlb_cpu_offline();
     return NULL;
+}
+
+/* The second call comes many turns after the first: it does wait. */
+static void freeing_wait(void)
+{
+    if (++n_waits == 2)
+        raise(&n_held_turns);
 }
 
 static void *freeing_cpu(void *arg)
 {
     (void)arg;
     kmem_cpu = 25;
+    kmem_at_wait = freeing_wait;
     if (vmm_area_free((void *)held_area, MEM_PAGE) != 0)
         wrong();
     vmm_reap();
+    raise(&n_held_turns); /* or it did not wait */
     raise(&held_state);
     return NULL;
 }
@@ -244,17 +381,13 @@ GMK_TEST(kmem_frames_wait_for_the_acknowledgement)
 
     GMK_REQUIRE(start());
     vmm_reap();
-    n_wrong = held_state = 0;
+    n_wrong = held_state = n_held_turns = 0;
     held_area = (uintptr_t)vmm_area_alloc(MEM_PAGE, 0, 0);
     GMK_REQUIRE(held_area != 0 && gmk_hal_thread_create(&deaf, deaf_cpu, NULL) == 0);
     wait_for(&held_state, 1);
     frames = pmm_free_count();
     GMK_REQUIRE(gmk_hal_thread_create(&freeing, freeing_cpu, NULL) == 0);
-    while ((gmk_load_acq(ptable_walk(root, held_area, NULL), GMK_DEV) & PTE_P) != 0 ||
-           tlb_count() == 0) /* sync: x86_pte.table */
-        gmk_hal_relax();
-    for (uint32_t i = 0; i < 20000 && pmm_free_count() == frames; i++) /* time to do it wrong */
-        gmk_hal_relax();
+    wait_for(&n_held_turns, 1);
     gmk_test_assert_eq(pmm_free_count(), frames); /* unmapped, not acknowledged */
     gmk_test_assert_eq(touch(held_area) == NULL, 1);
     gmk_test_assert_str_eq(vmm_describe(held_area), "freed memory");

@@ -17,6 +17,8 @@
 #define RAM (64 * MIB)
 
 _Thread_local uint32_t kmem_cpu;
+_Thread_local void (*kmem_at_lock)(void);
+_Thread_local void (*kmem_at_wait)(void);
 kmem_cpu_t kmem_cpus[MEM_MAX_CPUS];
 uint32_t kmem_n_cpus = 1;
 gmk_a64_t kmem_n_ipis;

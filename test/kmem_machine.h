@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A machine for the kernel's memory parts on a host: threads are processors, a buffer is RAM,
  * and each processor remembers translations as a TLB does until it is told to forget them.
+ * A test that must stand in a window between two steps has the processor call it there.
  * Floor: tests. Stands in for arch/x86_64/memory/machine.h. */
 #define X86_MEM_MACHINE_H
 #ifndef TEST_KMEM_MACHINE_H
@@ -10,12 +11,19 @@
 #include "../arch/x86_64/memory/tlb.h"
 #include "ggmk/hal.h"
 
+/* What this processor calls before it takes a lock, and while its shootdown waits for answers: at
+ * once and then every so many turns. null: nothing. */
+extern _Thread_local void (*kmem_at_lock)(void);
+extern _Thread_local void (*kmem_at_wait)(void);
+
 typedef gmk_a32_t mem_lock_t;
 
 static inline uint64_t mem_lock(mem_lock_t *l)
 {
     uint32_t is_free = 0;
 
+    if (kmem_at_lock != NULL)
+        kmem_at_lock();
     while (!gmk_cas_acq(l, &is_free, 1, GMK_DEV)) { /* sync: test.kmem_lock */
         is_free = 0;
         tlb_poll(); /* as the kernel's locks do while they wait */
@@ -70,6 +78,13 @@ static inline void mem_flush_all(void)
 #define mem_ipi_others() ((void)gmk_add_rlx(&kmem_n_ipis, 1, GMK_DEV)) /* relaxed: the same */
 #define mem_dead(text) gmk_hal_abort()
 
-static inline uint64_t mem_cycles(void) { return 0; }
+/* Only waits for answers read the clock; no time passes, so nobody is held to be dead. */
+static inline uint64_t mem_cycles(void)
+{
+    if (kmem_at_wait != NULL)
+        kmem_at_wait();
+    gmk_hal_relax(); /* who must answer may want this very core */
+    return 0;
+}
 
 #endif
