@@ -14,6 +14,6 @@ install: lib
 	install -m 644 include/ggmk/base/*.h hal/common/atomic_port.h $(INC)/ggmk/base
 	install -m 644 include/ggmk/prim/*.h $(INC)/ggmk/prim
 	install -m 644 $(B)/linux/libgmk_cpu.a $(B)/linux/libgmk_test.a $(LIB)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|0.5.0|' mk/ggmk.pc.in > $(LIB)/pkgconfig/ggmk.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|0.5.1|' mk/ggmk.pc.in > $(LIB)/pkgconfig/ggmk.pc
 
 .PHONY: install

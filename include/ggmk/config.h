@@ -9,8 +9,8 @@
 
 #define GMK_VERSION(major, minor, patch)                                                           \
     (((uint32_t)(major) << 16) | ((uint32_t)(minor) << 8) | (uint32_t)(patch))
-#define GMK_VERSION_CURRENT GMK_VERSION(0, 5, 0)
-#define GMK_VERSION_TEXT "0.5.0"
+#define GMK_VERSION_CURRENT GMK_VERSION(0, 5, 1)
+#define GMK_VERSION_TEXT "0.5.1"
 
 /* Limits. Identifiers 1..GMK_MAX_CHANNELS name channels, 0 is direct submission. */
 #ifndef GMK_MAX_CHANNELS
