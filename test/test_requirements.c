@@ -179,7 +179,7 @@ GMK_TEST(requirements_version_packing)
     gmk_test_assert_eq(GMK_VERSION(1, 2, 3), 0x010203);
     gmk_test_assert_eq(GMK_VERSION(0x1234, 0x56, 0x78), 0x12345678);
     gmk_test_assert_eq(sizeof(GMK_VERSION(1, 2, 3)), 4);
-    gmk_test_assert_eq(gmk_version(), GMK_VERSION(0, 5, 0));
+    gmk_test_assert_eq(gmk_version(), GMK_VERSION(0, 5, 1));
 }
 
 /* SYS-21. */
