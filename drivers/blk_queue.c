@@ -107,7 +107,7 @@ static uint32_t submit(blk_dev_t *blk, blk_req_t *const *r, uint32_t n)
             end(q, r[i], rc);
     }
     blk->due_ns = due_by(blk->due_ns, now);
-    if (!q->polling || q->ops->publish_early)
+    if (!is_broken(q) && (!q->polling || q->ops->publish_early))
         q->ops->publish(q);
     return i;
 }

@@ -457,6 +457,7 @@ static void codes_of_replay(void)
     for (uint32_t cut = 0; cut < 2; cut++) {
         env_end_within(&env, ENV_PATIENCE_NS);
         GMK_REQUIRE(boot());
+        gmk_test_assert_eq(gmk_tick_wait(&env.kernel, ENV_PATIENCE_NS), GMK_OK);
         det_fails = cut == 0;
         tape_at = 0;
         tape_n -= cut;

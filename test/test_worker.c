@@ -570,14 +570,17 @@ GMK_TEST(worker_8_idle_workers_park)
 GMK_TEST(worker_many_that_look_up_often_are_seen_at_rest)
 {
     gmk_boot_cfg_t cfg = {.n_workers = 29, .spin_ns = 1540, .park_timeout_ns = 24000};
+    gmk_task_t far = task(FIRST, 3, 0);
 
     GMK_REQUIRE(begin(&cfg));
     for (uint32_t i = 0; i < 20; i++) {
         kit_submit(&kernel, task(FIRST, 3, 0));
         kit_idle(&kernel);
         gmk_test_assert_eq(kit_get(&load.by_type[FIRST]), i + 1);
+        if (i == 10) /* from here on one of them keeps the time */
+            gmk_test_assert_eq(gmk_submit_after(&kernel, &far, 3600000000000ull), GMK_OK);
     }
-    kit_halt(&kernel);
+    gmk_test_assert_eq(kit_halt(&kernel).dead, 1);
 }
 
 /* SC-13, EQ-1. No time-outs exist, so a path that does not wake would never end. */

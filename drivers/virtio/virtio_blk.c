@@ -104,7 +104,6 @@ static int restart(blk_queue_t *q)
 
     d->old_used = d->ring.used;
     d->old_idx = d->ring.last_used;
-    d->generation++;
     if (virtio_pci_reset(&d->v) != 0)
         return BLK_E_BROKEN;
     /* What it answered before it stopped is no late answer. */
@@ -114,6 +113,7 @@ static int restart(blk_queue_t *q)
     virtio_pci_set_status(&d->v, VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER);
     if (virtio_pci_set_features(&d->v, d->features) != 0)
         return BLK_E_BROKEN;
+    d->generation++; /* not before: who did not stop may still write into what it had */
     return hand_over(d);
 }
 

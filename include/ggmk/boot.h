@@ -54,7 +54,7 @@ typedef struct gmk_boot_cfg {
     uint32_t batch_size;      /* tasks between two looks at the clock */
     uint64_t spin_ns;         /* search before parking */
     uint64_t halt_timeout_ns; /* of gmk_halt */
-    uint64_t park_timeout_ns; /* longest sleep; 0: none, as it should be */
+    uint64_t park_timeout_ns; /* a sleeper looks up so often; 0: never, as it should be */
 } gmk_boot_cfg_t;
 
 /* The books of a kernel, in deliveries.

@@ -126,13 +126,23 @@ static bool reclaim(gmk_sched_t *s, uint64_t bit)
     return false;
 }
 
+/* How long the one who keeps the time may sleep; 0: an event is due. */
+static uint64_t until_next(const gmk_sched_t *s)
+{
+    uint64_t next = gmki_evq_next_ns(s);
+    uint64_t now = gmk_hal_now_ns();
+
+    if (next == GMKI_NEVER)
+        return s->park_timeout_ns;
+    return gmk_min64(s->park_timeout_ns, next > now ? next - now : 0);
+}
+
 /* How long to sleep, and whether this worker keeps the time meanwhile. */
 static uint64_t sleep_ns(gmk_sched_t *s, uint32_t me, bool *keeper)
 {
     uint64_t limit = s->park_timeout_ns;
     uint64_t next = gmki_evq_next_ns(s);
     uint32_t nobody = 0;
-    uint64_t now;
 
     *keeper = false;
     if (next == GMKI_NEVER)
@@ -141,11 +151,7 @@ static uint64_t sleep_ns(gmk_sched_t *s, uint32_t me, bool *keeper)
     if (!gmk_cas_sc(&s->timekeeper, &nobody, me + 1, GMK_DEV)) /* sync: sched.timekeeper */
         return next > gmk_hal_now_ns() ? limit : 0;
     *keeper = true;
-    next = gmki_evq_next_ns(s);
-    now = gmk_hal_now_ns();
-    if (next == GMKI_NEVER)
-        return limit;
-    return gmk_min64(limit, next > now ? next - now : 0);
+    return until_next(s);
 }
 
 /* Sleeps until it is woken, or there is a reason to wake though nobody has said so. Who only
@@ -154,14 +160,18 @@ static uint64_t sleep_ns(gmk_sched_t *s, uint32_t me, bool *keeper)
 static void doze(gmki_agent_t *a, uint32_t seen, uint64_t ns, bool keeper)
 {
     gmk_sched_t *s = a->sched;
+    uint64_t asleep = 1ull << a->obs.agent;
+    bool due;
 
     do {
         gmk_hal_park_wait(&a->wq->park, seen, ns);
         seen = gmk_hal_park_word(&a->wq->park);
-    } while (!keeper &&
-             (gmk_load_sc(&s->idle, GMK_DEV) >> a->obs.agent & 1) && /* sync: sched.idle */
-             gmk_load_sc(&s->control, GMK_DEV) == 0 &&               /* sync: sched.control */
-             !gmki_work_visible(s, a->wq) && !time_unkept(s));
+        if (keeper)
+            ns = until_next(s);
+        due = keeper ? ns == 0 : time_unkept(s);
+    } while (!due && (gmk_load_sc(&s->idle, GMK_DEV) & asleep) != 0 && /* sync: sched.idle */
+             gmk_load_sc(&s->control, GMK_DEV) == 0 &&                 /* sync: sched.control */
+             !gmki_work_visible(s, a->wq));
 }
 
 void gmki_park(gmki_agent_t *a)

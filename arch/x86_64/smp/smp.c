@@ -3,7 +3,7 @@
  * Floor: arch. A processor takes its number when it comes, so that there is no gap for one that
  * never does; one that comes too late finds the list closed, and stands still.
  * Source: SPEC BM-30, BM-31; BOOT.md sections 1 and 2 (a start takes up to 21 ms under
- * emulation: a second is allowed). */
+ * emulation, and far more on a busy host). */
 #include "arch/x86_64/smp/smp.h"
 
 #include "arch/x86_64/boot/boot.h"

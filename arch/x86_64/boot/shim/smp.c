@@ -162,32 +162,35 @@ void shim_smp_start(const shim_madt_t *m, const shim_smp_room_t *r)
     send_to_missing(m, ICR_START | (uint32_t)(r->low_page >> 12));
 }
 
-/* Waits one window. A PIT that has come to its end at once is none: then naps are counted.
- * returns: how many are missing. */
+/* Waits one window. A PIT that has come to its end at once is none, and one that stands still is
+ * used no more: then naps are counted. returns: how many are missing. */
 static uint32_t wait_window(const shim_madt_t *m)
 {
+    static bool no_pit;
     uint32_t missing = send_to_missing(m, 0);
+    uint32_t n = 0;
     bool pit;
 
     shim_timer_start();
-    pit = !shim_timer_over();
-    for (uint32_t i = 0; i < (pit ? NAPS_MAX : NAPS_ALONE) && missing > 0; i++) {
+    pit = !no_pit && !shim_timer_over();
+    for (; n < (pit ? NAPS_MAX : NAPS_ALONE) && missing > 0; n++) {
         if (pit && shim_timer_over())
             break;
         shim_nap(NAP_COUNT);
         missing = send_to_missing(m, 0);
     }
+    no_pit |= n == NAPS_MAX;
     return missing;
 }
 
 /* They sleep for good. Some emulators keep a start that they have been sent through the reset:
- * who comes after all finds a halt. */
-static void stop_missing(const shim_madt_t *m)
+ * who comes after all finds a halt. returns: how many they are. */
+static uint32_t stop_missing(const shim_madt_t *m)
 {
     static const uint8_t halt[] = {0xfa, 0xf4, 0xeb, 0xfd}; /* cli; hlt; back to the hlt */
 
     shim_copy(shim_virt(room.low_page), halt, sizeof(halt));
-    send_to_missing(m, ICR_INIT);
+    return send_to_missing(m, ICR_INIT);
 }
 
 void shim_smp_wait(const shim_madt_t *m)
@@ -200,10 +203,8 @@ void shim_smp_wait(const shim_madt_t *m)
         if (i == 0 && missing > 0)
             send_to_missing(m, ICR_START | (uint32_t)(room.low_page >> 12));
     }
-    if (missing > 0) {
-        stop_missing(m);
+    if (missing > 0 && (missing = stop_missing(m)) > 0)
         shim_warn(SHIM_E_CPU_SILENT, missing);
-    }
     set(REG_TIMER, timer_before);
     set(REG_SPURIOUS, spurious_before);
 }
