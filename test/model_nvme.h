@@ -195,7 +195,7 @@ static uint32_t mn_work(mn_t *m, const mn_cmd_t *c)
         return 1;
     if (block >= m->blocks || n > m->blocks - block)
         return 0x80;
-    if (m->mdts != 0 && n << m->block_bits > (uint64_t)4096 << m->mdts)
+    if (m->mdts != 0 && m->mdts < 32 && n << m->block_bits > (uint64_t)4096 << m->mdts)
         return 2;
     m->n_reads += opcode == 2;
     m->n_writes += opcode == 1;
