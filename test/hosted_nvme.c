@@ -68,8 +68,7 @@ static void work(uint32_t n_steps) { random_work(n_steps, device_step); }
 
 static bool broken(void) { return gmk_load_acq(&disk->broken, GMK_DEV) != 0; }
 
-/* What a controller may be. ---------------------------------------------------------------------
- */
+/* What a controller may be. ------------------------------------------------ */
 
 GMK_TEST(nvme_start_reads_what_the_controller_says)
 {
@@ -175,8 +174,7 @@ GMK_TEST(nvme_two_controllers_are_two_disks)
     finish();
 }
 
-/* Starts that fail. ------------------------------------------------------------------------------
- */
+/* Starts that fail. -------------------------------------------------------- */
 
 static void no_disk(void)
 {
@@ -278,8 +276,7 @@ GMK_TEST(nvme_without_a_list_the_namespace_is_number_1)
     finish();
 }
 
-/* Requests that cannot be. ------------------------------------------------------------------------
- */
+/* Requests that cannot be. ------------------------------------------------- */
 
 GMK_TEST(nvme_wrong_requests_are_refused_and_never_reach_the_controller)
 {
@@ -355,8 +352,7 @@ GMK_TEST(nvme_full_queue_takes_no_more_and_loses_nothing)
     finish();
 }
 
-/* Doorbells.
- * --------------------------------------------------------------------------------------- */
+/* Doorbells. --------------------------------------------------------------- */
 
 static void again_done(blk_req_t *r)
 {
@@ -394,8 +390,7 @@ GMK_TEST(nvme_many_requests_ring_once)
     finish();
 }
 
-/* Statuses. ---------------------------------------------------------------------------------------
- */
+/* Statuses. ---------------------------------------------------------------- */
 
 GMK_TEST(nvme_statuses_end_requests_by_what_they_mean)
 {
@@ -423,8 +418,7 @@ GMK_TEST(nvme_statuses_end_requests_by_what_they_mean)
     finish();
 }
 
-/* Lies. -------------------------------------------------------------------------------------------
- */
+/* Lies. -------------------------------------------------------------------- */
 
 /* A broken device takes requests and ends them, cannot reach memory, and can be mended. */
 static void check_broken(void)
@@ -487,8 +481,7 @@ GMK_TEST(nvme_answers_without_a_request_break_an_idle_device)
     }
 }
 
-/* Silence.
- * ------------------------------------------------------------------------------------------ */
+/* Silence. ----------------------------------------------------------------- */
 
 GMK_TEST(nvme_silent_device_is_reset_and_requests_time_out)
 {
@@ -781,8 +774,7 @@ GMK_TEST(nvme_reset_by_the_owner_ends_requests)
     finish();
 }
 
-/* Failure of the controller.
- * -------------------------------------------------------------------------- */
+/* Failure of the controller. ----------------------------------------------- */
 
 GMK_TEST(nvme_fatal_status_is_found_soon_and_requests_go_on_after_a_reset)
 {
@@ -821,8 +813,7 @@ GMK_TEST(nvme_removed_controller_is_found_soon_and_ends_requests)
     finish();
 }
 
-/* Interrupts.
- * ------------------------------------------------------------------------------------------ */
+/* Interrupts. -------------------------------------------------------------- */
 
 GMK_TEST(nvme_interrupts_come_when_armed_and_not_while_polled)
 {
@@ -894,8 +885,7 @@ GMK_TEST(nvme_lost_interrupt_costs_milliseconds_and_no_reset)
     finish();
 }
 
-/* A controller on its own thread.
- * ----------------------------------------------------------------------- */
+/* A controller on its own thread. ------------------------------------------ */
 
 static gmk_a32_t stop;
 

@@ -16,8 +16,7 @@
 
 static mv_t dev;
 
-/* Begin and end. --------------------------------------------------------------------------------
- */
+/* Begin and end. ----------------------------------------------------------- */
 
 enum { MODERN = 1, DIRECT = 2, NO_EVENT = 4, NO_MSIX = 8, ALL_MIXES = 16 };
 
@@ -63,8 +62,7 @@ static void finish(void)
     gmk_test_assert_eq(mp.n_live, 0);
 }
 
-/* Random work. ----------------------------------------------------------------------------------
- */
+/* Random work. ------------------------------------------------------------- */
 
 static void device_step(void)
 {
@@ -243,8 +241,7 @@ GMK_TEST(virtio_full_ring_takes_no_more_and_loses_nothing)
     }
 }
 
-/* Lies. ------------------------------------------------------------------------------------------
- */
+/* Lies. -------------------------------------------------------------------- */
 
 static int fate_of(enum mv_lie lie)
 {
@@ -326,8 +323,7 @@ GMK_TEST(virtio_every_lie_has_its_fate_and_no_request_is_lost)
         }
 }
 
-/* Silence. ----------------------------------------------------------------------------------------
- */
+/* Silence. ----------------------------------------------------------------- */
 
 GMK_TEST(virtio_silent_device_is_reset_and_requests_time_out)
 {
@@ -552,8 +548,7 @@ GMK_TEST(virtio_device_stuck_in_reset_is_given_up)
     finish();
 }
 
-/* Start. ------------------------------------------------------------------------------------------
- */
+/* Start. ------------------------------------------------------------------- */
 
 static void no_disk(void)
 {
@@ -674,8 +669,7 @@ GMK_TEST(virtio_owner_is_one)
     finish();
 }
 
-/* Interrupts.
- * --------------------------------------------------------------------------------------- */
+/* Interrupts. -------------------------------------------------------------- */
 
 GMK_TEST(virtio_interrupts_come_when_armed_and_not_while_polled)
 {
@@ -728,8 +722,7 @@ GMK_TEST(virtio_lost_interrupt_costs_milliseconds_and_no_reset)
     finish();
 }
 
-/* A device on its own thread.
- * ------------------------------------------------------------------------ */
+/* A device on its own thread. ---------------------------------------------- */
 
 static gmk_a32_t stop;
 

@@ -172,8 +172,7 @@ GMK_TEST(memory_frames_for_devices_are_contiguous)
     gmk_test_assert_le(boot_alloc_used(), boot_alloc_total());
 }
 
-/* Demand paging.
- * ------------------------------------------------------------------------------------ */
+/* Demand paging. ----------------------------------------------------------- */
 
 static bool is_present(const void *p) { return paging_phys(p) != 0; }
 
@@ -264,8 +263,7 @@ GMK_TEST(memory_out_of_memory_is_a_null_return)
     kfree(a, 2 * MIB);
 }
 
-/* Small objects.
- * -------------------------------------------------------------------------------------- */
+/* Small objects. ----------------------------------------------------------- */
 
 /* BOOT.md section 4: freeing 16 bytes unmaps the neighbour's page. */
 GMK_TEST(memory_freeing_16_bytes_leaves_the_neighbours)
@@ -341,8 +339,7 @@ GMK_TEST(memory_heap_random_objects_stay_whole)
     gmk_test_assert_eq(vmm_get_heap_used(), used);
 }
 
-/* All processors.
- * ----------------------------------------------------------------------------------------- */
+/* All processors. ---------------------------------------------------------- */
 
 static gmk_a32_t n_here, n_wrong;
 static uint64_t storm_end_ns;
@@ -461,8 +458,7 @@ GMK_TEST(memory_shootdown_reaches_idle_processors)
             gmk_test_assert_gt(x86_cpus[i].n_tlb, before[i]);
 }
 
-/* One address, other memory behind it each round, seen by all.
- * ------------------------------------------- */
+/* One address, other memory behind it each round, seen by all. ------------- */
 
 static volatile uint64_t *shown; /* what CPU 0 has mapped */
 static uint64_t frames[2];
@@ -511,8 +507,7 @@ GMK_TEST(memory_no_processor_sees_an_old_mapping)
     gmk_test_assert_eq(pmm_free_pages(frames[0], 1) | pmm_free_pages(frames[1], 1), 0);
 }
 
-/* D5: map, touch, hand over, unmap, reuse.
- * --------------------------------------------------------------- */
+/* D5: map, touch, hand over, unmap, reuse. --------------------------------- */
 
 enum { PLACES = 8, STORM_ROUNDS = 1500 };
 

@@ -296,8 +296,7 @@ static void mn_serve(mn_t *m)
         mn_answer(m, 0, MN_TRUTH);
 }
 
-/* Admin commands. --------------------------------------------------------------------------------
- */
+/* Admin commands. ---------------------------------------------------------- */
 
 static void mn_identify(const mn_t *m, const mn_cmd_t *c, uint8_t *page)
 {
@@ -391,8 +390,7 @@ static void mn_admin(mn_t *m)
     }
 }
 
-/* Registers. ------------------------------------------------------------------------------------
- */
+/* Registers. --------------------------------------------------------------- */
 
 static void mn_start(mn_t *m)
 {
@@ -536,8 +534,7 @@ static void mn_write(mp_func_t *f, uint32_t bar, uint64_t at, uint64_t v, uint32
         mp_complain("a register that cannot be written");
 }
 
-/* Plugging in. ------------------------------------------------------------------------------------
- */
+/* Plugging in. ------------------------------------------------------------- */
 
 /* What every test begins with. */
 static mn_t mn_plain(uint8_t *image, uint64_t bytes)

@@ -86,8 +86,7 @@ typedef struct mv_chain {
     uint32_t bytes; /* of data */
 } mv_chain_t;
 
-/* Ring memory. ----------------------------------------------------------------------------------
- */
+/* Ring memory. ------------------------------------------------------------- */
 
 static inline uint16_t *mv_word(uint64_t phys)
 {
@@ -368,8 +367,7 @@ static inline void mv_serve(mv_t *m)
     mv_listen(m);
 }
 
-/* Registers. ------------------------------------------------------------------------------------
- */
+/* Registers. --------------------------------------------------------------- */
 
 static inline void mv_stop(mv_t *m)
 {
@@ -563,8 +561,7 @@ static inline void mv_write(mp_func_t *f, uint32_t bar, uint64_t at, uint64_t v,
     }
 }
 
-/* Plugging in. -----------------------------------------------------------------------------------
- */
+/* Plugging in. ------------------------------------------------------------- */
 
 static inline void mv_cap(mp_func_t *f, uint32_t at, uint32_t next, uint8_t type, uint32_t offset)
 {

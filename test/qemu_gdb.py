@@ -70,6 +70,15 @@ def parts_of(text):
     return dict(zip(parts[1::2], parts[2::2]))
 
 
+def ended(guest):
+    """Whether it ends within the moment that this waits for it."""
+    try:
+        guest.wait(timeout=0.02)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def work(args, folder):
     """(gdb's output, the guest's status and output)."""
     socket = os.path.join(folder, 'gdb')
@@ -77,8 +86,8 @@ def work(args, folder):
     said = ''
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while not os.path.exists(socket) and guest.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        while not os.path.exists(socket) and not ended(guest) and time.monotonic() < deadline:
+            pass
         if os.path.exists(socket):
             said = gdb_output(args, socket)
     except subprocess.TimeoutExpired as e:

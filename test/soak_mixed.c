@@ -430,8 +430,7 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
-/* The run. --------------------------------------------------------------------------------------
- */
+/* The run. ----------------------------------------------------------------- */
 
 typedef struct run {
     mix_t *m;
@@ -531,8 +530,7 @@ static void settle(run_t *r, gmk_audit_report_t *b)
         r->longest_rest = gmk_hal_now_ns() - begin;
 }
 
-/* What is done at the edge of a phase. ------------------------------------------------------------
- */
+/* What is done at the edge of a phase. ------------------------------------- */
 
 static const char *type_name(uint32_t type)
 {
@@ -648,8 +646,7 @@ static void edge(run_t *r)
     tell_minute(r);
 }
 
-/* Phases as they go.
- * ------------------------------------------------------------------------------- */
+/* Phases as they go. ------------------------------------------------------- */
 
 /* Every little while: something must have ended. */
 static void watch_load(run_t *r, uint64_t end)

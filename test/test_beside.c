@@ -146,8 +146,7 @@ GMK_TEST(beside_error_handler_has_one_owner)
     env_end(&env);
 }
 
-/* A replay from outside beside the end of its subscription. -------------------------------------
- */
+/* A replay from outside beside the end of its subscription. ---------------- */
 
 static gmk_a32_t n_replays;
 
@@ -244,8 +243,7 @@ GMK_TEST(beside_replay_from_outside_and_the_end_of_its_subscription)
     env_end_within(&env, ENV_PATIENCE_NS);
 }
 
-/* A subscriber that leaves and returns, beside the close of its channel. -------------------------
- */
+/* A subscriber that leaves and returns, beside the close of its channel. --- */
 
 static int act_leave_and_return(gmk_ctx_t *ctx)
 {
@@ -282,8 +280,7 @@ GMK_TEST(beside_close_and_a_subscriber_that_returns)
     env_end_within(&env, ENV_PATIENCE_NS);
 }
 
-/* Audits beside threads that work.
- * ----------------------------------------------------------------- */
+/* Audits beside threads that work. ----------------------------------------- */
 
 typedef struct worker_host {
     gmk_hal_thread_t thread;

@@ -468,8 +468,7 @@ GMK_TEST(monitor_refuses_what_the_machine_does_not_have)
     end();
 }
 
-/* Answers. --------------------------------------------------------------------------------------
- */
+/* Answers. ----------------------------------------------------------------- */
 
 /* Several pieces, in order, none lost. */
 GMK_TEST(monitor_long_answer_comes_whole)
@@ -557,8 +556,7 @@ GMK_TEST(monitor_refuses_a_command_of_another_that_is_too_long)
     end();
 }
 
-/* Transfers.
- * --------------------------------------------------------------------------------------- */
+/* Transfers. --------------------------------------------------------------- */
 
 static void finish_io(const char *wrong)
 {
@@ -666,8 +664,7 @@ GMK_TEST(monitor_refuses_a_second_transfer_and_ends_that_nobody_began)
     end();
 }
 
-/* Notices and ends.
- * ---------------------------------------------------------------------------------- */
+/* Notices and ends. -------------------------------------------------------- */
 
 /* STD-26: a failure shows, and the line that is being typed again below it. */
 GMK_TEST(monitor_shows_failures_and_the_line_again)
@@ -726,8 +723,7 @@ GMK_TEST(monitor_asks_for_the_end_and_says_no_more)
     }
 }
 
-/* Traces.
- * -------------------------------------------------------------------------------------------- */
+/* Traces. ------------------------------------------------------------------ */
 
 GMK_TEST(monitor_trace_shows_the_last_events_of_a_worker)
 {
@@ -792,8 +788,7 @@ GMK_TEST(monitor_trace_keeps_the_newest_events)
     end();
 }
 
-/* Text.
- * ---------------------------------------------------------------------------------------------- */
+/* Text. -------------------------------------------------------------------- */
 
 static size_t format(char *to, size_t bytes, const char *f, ...)
 {

@@ -345,8 +345,7 @@ int nvme_ctrl_queues(nvme_ctrl_t *c)
     return rc == BLK_OK ? admin(c, &sq) : rc;
 }
 
-/* What it says of itself. ------------------------------------------------------------------------
- */
+/* What it says of itself. -------------------------------------------------- */
 
 /* Each field is read once. */
 static uint8_t field8(const nvme_ctrl_t *c, uint32_t at)

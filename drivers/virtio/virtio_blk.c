@@ -292,8 +292,7 @@ static const blk_queue_ops_t vblk_ops = {.put = put,
                                          .restart = restart,
                                          .stop = stop};
 
-/* Setting up a device. ---------------------------------------------------------------------------
- */
+/* Setting up a device. ----------------------------------------------------- */
 
 static int agree(vblk_t *d)
 {
@@ -478,8 +477,7 @@ void virtio_blk_forget_all(void)
     n_devs = 0;
 }
 
-/* One sector. -------------------------------------------------------------------------------------
- */
+/* One sector. -------------------------------------------------------------- */
 
 static int one(enum blk_op op, uint64_t sector, void *buf)
 {

@@ -465,8 +465,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* The module. -----------------------------------------------------------------------------------
- */
+/* The module. -------------------------------------------------------------- */
 
 static int open_inlet(gmk_ctx_t *ctx, disk_inlet_t *in, const char *name, uint32_t type)
 {

@@ -11,7 +11,8 @@
  *   a searcher's own later step (found work, or parks) is followed by a look at all
  *   queues, so it takes over the duty to wake.
  * Hence nobody sleeps through published work. One wake a parked worker, none while
- * another searches; the last searcher to find work wakes the next.
+ * another searches; the last searcher to find work wakes the next. A sleeper that has only
+ * slept for long looks, and stays in the mask: it has no step.
  * Source: ARCHITECTURE R9; the searching rule is that of Go's scheduler. */
 #include "sched/sched.h"
 

@@ -547,8 +547,7 @@ static int on_fini(gmk_ctx_t *ctx)
     return GMK_OK;
 }
 
-/* Calls on the kernel, from outside. -------------------------------------------------------------
- */
+/* Calls on the kernel, from outside. --------------------------------------- */
 
 /* The second thread, which has no context, runs beside the halt: it may not ask. */
 static uint32_t tick_now(const world_t *w, const gmk_ctx_t *ctx)
@@ -823,8 +822,7 @@ static void *beside(void *arg)
     return NULL;
 }
 
-/* The end.
- * ------------------------------------------------------------------------------------------ */
+/* The end. ----------------------------------------------------------------- */
 
 /* Gives back what is kept. A handler that is at it now may keep something after that. */
 static void give_back(world_t *w)

@@ -208,8 +208,7 @@ static bool free_small(const void *p, uint32_t class)
     return done;
 }
 
-/* Large objects. --------------------------------------------------------------------------------
- */
+/* Large objects. ----------------------------------------------------------- */
 
 /* True if a large object of that many pages begins at p: it is then marked as dying. */
 static bool claim_large(const void *p, uint64_t pages)
@@ -237,8 +236,7 @@ static bool free_large(const void *p, uint64_t pages)
     return true;
 }
 
-/* Both. ------------------------------------------------------------------------------------------
- */
+/* Both. -------------------------------------------------------------------- */
 
 static size_t rounded(size_t bytes)
 {

@@ -167,8 +167,7 @@ int paging_unmap(uintptr_t virt)
     return 0;
 }
 
-/* Devices and firmware. -------------------------------------------------------------------------
- */
+/* Devices and firmware. ---------------------------------------------------- */
 
 /* A window shows physical address p at its base + p. What is mapped there already is as it
  * should be, since all of a window has the same rights. */

@@ -359,8 +359,7 @@ uint64_t pmm_find_contiguous(uint64_t min_size, uint64_t *size)
     return first == FRAMES_NONE ? 0 : first * MEM_PAGE;
 }
 
-/* Figures. --------------------------------------------------------------------------------------
- */
+/* Figures. ----------------------------------------------------------------- */
 
 static uint64_t cached_count(void)
 {

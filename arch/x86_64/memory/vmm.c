@@ -104,8 +104,7 @@ static int refuse(void)
     return -1;
 }
 
-/* Areas. -----------------------------------------------------------------------------------------
- */
+/* Areas. ------------------------------------------------------------------- */
 
 static void *try_area(vspace_want_t want, bool populate)
 {
@@ -157,8 +156,7 @@ int vmm_area_free(void *p, size_t bytes)
     return 0;
 }
 
-/* Mappings of physical memory.
- * --------------------------------------------------------------------- */
+/* Mappings of physical memory. --------------------------------------------- */
 
 /* Ends a mapping of n pages, whose tables are there. At return nobody has a translation. */
 static void unmap(uintptr_t virt, uint64_t n)
@@ -231,8 +229,7 @@ int vmm_unmap(void *virt, size_t bytes)
     return 0;
 }
 
-/* Faults.
- * --------------------------------------------------------------------------------------------- */
+/* Faults. ------------------------------------------------------------------ */
 
 static bool in_windows(uintptr_t addr)
 {
@@ -322,8 +319,7 @@ void vmm_tlb_shootdown(uintptr_t addr)
 
 void vmm_reap(void) { backing_reap(); }
 
-/* Figures.
- * ---------------------------------------------------------------------------------------------- */
+/* Figures. ----------------------------------------------------------------- */
 
 uint64_t vmm_commit_free(void) { return pmm_commit_free() * MEM_PAGE; }
 
